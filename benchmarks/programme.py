@@ -6,8 +6,9 @@
 From a folder of clips it makes camera files at 29.97 frames/s with drop-frame timecode: one for
 each person, and some that show three people side by side, two who speak and one who listens. An EDL
 from 01:00:00;00 cuts them together, and a cue sheet has lines in three languages. Actors learn in
-zero steps from the first three seconds of their clips; the camera files begin behind them. Then
-come the parts:
+zero steps from the first three seconds of their clips; the camera files begin behind them. With
+``--minutes`` the shots without lines are so long that the whole lasts as many minutes: their film
+runs forward and backward, again and again, which costs no render anything. Then come the parts:
 
 - ``dub``: the whole by one call of ``dubfew conform``, without loss.
 - ``check``: the new timelines are opened by OpenTimelineIO and compared with the original, cut by
@@ -15,7 +16,8 @@ come the parts:
 - ``kills``: a second conform is ended by SIGKILL again and again, half of the times its worker
   processes as well, and resumed. Its pictures and sounds must be those of the first, to the bit.
 - ``singles``: every shot is rendered by a command of its own, for the sum of their times.
-- ``ray``: a third conform on a Ray cluster of two nodes on this machine.
+- ``ray``: a third conform on a Ray cluster of two nodes on this machine, which see neither keys nor
+  a home folder that has any.
 
 Every part leaves its figures in FOLDER/programme.json, so that parts can be run on different days.
 """
@@ -23,11 +25,13 @@ Every part leaves its figures in FOLDER/programme.json, so that parts can be run
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +46,7 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import correlate
 
 import dubfew
 from benchmarks.common import FOOTAGE, RESULTS, machine_line, markdown_table
@@ -57,8 +62,8 @@ from dubfew.utils.files import sha256_file, write_atomic
 NTSC = Fraction(30000, 1001)
 # Timecode of the first frame of the programme.
 FIRST_TIMECODE = "01:00:00;00"
-# Lengths of shots, s. Shorter ones have no room for a line.
-SHOT_SECONDS = (2.0, 3.2)
+# Film of each person that shots with lines are cut from, s: it runs forward only.
+FORWARD_SECONDS = 9.0
 # Seconds of each clip that its actor learns from; camera files begin behind them.
 LEARNED_SECONDS = 3.0
 # What the shots show, again and again: people by their number, with or without a line.
@@ -107,6 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "programme")
     parser.add_argument("--shots", type=int, default=30)
     parser.add_argument("--height", type=int, default=540)
+    parser.add_argument("--minutes", type=float, help="length of the whole; default: short shots")
+    parser.add_argument(
+        "--shot-seconds", default="2.0,3.2", help="lengths of shots, s; shorter: no room for a line"
+    )
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="of a conform; Ray has two nodes")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
@@ -164,13 +173,16 @@ class Programme:
         # Two people speak, the last one listens.
         for pair in {who for who, _ in PATTERN if "+" in who}:
             reels[pair] = [*(self.people[int(each)] for each in pair.split("+")), self.people[-1]]
-        lengths = {}
+        lengths, forward = {}, round(FORWARD_SECONDS * NTSC)
+        cut = self._cut_shots()
         for number, (who, paths) in enumerate(sorted(reels.items())):
             # Hours of the day, one for each camera, so that a timecode names a file.
             timecode = f"{number + 10:02d}:59:58;00"
             path = self.media / f"cam{who.replace('+', '_')}.mov"
-            lengths[who] = (_write_reel(paths, path, self.given.height, timecode), timecode)
-        shots = [*self._plan_shots(lengths)]
+            needed = max((frames for name, _, frames in cut if name == who), default=0)
+            count = _write_reel(paths, path, self.given.height, timecode, max(forward, needed))
+            lengths[who] = (count, timecode)
+        shots = [*self._plan_shots(cut, lengths)]
         self.edl.write_text(_write_edl(shots, lengths))
         lines = self._write_lines(shots)
         write_atomic(
@@ -235,13 +247,15 @@ class Programme:
         )
         (track,) = [each for each in timeline.video_tracks() if len(each)]
         clips = [each for each in track if isinstance(each, otio.schema.Clip)]
+        facts |= self._check_record_timecodes(shots)
         facts["otio_cuts_equal"] = [_clip_range(each) for each in clips] == [
             (shot.first + self._reel_start(shot.reel), shot.frames) for shot in shots
         ]
         facts["frames"] = round(track.duration().value)
         facts["frames_equal"] = facts["frames"] == sum(shot.frames for shot in shots)
-        counts = {"untouched": 0, "dubbed": 0, "equal": 0, "changed": 0}
+        counts = {"untouched": 0, "untouched_frames": 0, "dubbed": 0, "equal": 0, "changed": 0}
         wrong: list[str] = []
+        late: list[float] = []
         for shot, clip in zip(shots, clips, strict=True):
             path = _media_path(clip)
             if not shot.people:
@@ -249,10 +263,54 @@ class Programme:
                 if path != (self.media / f"{shot.reel}.mov").absolute():
                     wrong.append(f"shot {shot.number} without a line shows {path}")
                 counts["untouched"] += 1
+                counts["untouched_frames"] += shot.frames
                 continue
             counts["dubbed"] += 1
             wrong += self._compare_shot(shot, clip, path, counts)
+            late += self._measure_lines(shot, path)
+        facts["lines_heard"] = len(late)
+        facts["worst_line_ms"] = round(max(late, key=abs) * 1000, 2)
         return {**facts, **counts, "wrong": wrong}
+
+    def _check_record_timecodes(self, shots: Sequence[PlannedShot]) -> dict[str, Any]:
+        """Compare the places of all shots in the new EDL with OpenTimelineIO's own timecodes."""
+        import opentimelineio as otio
+
+        def name(frame: int) -> str:
+            whole = otio.opentime.RationalTime(frame, float(NTSC))
+            return str(otio.opentime.to_timecode(whole, float(NTSC), drop_frame=True))
+
+        origin = otio.opentime.from_timecode(FIRST_TIMECODE, float(NTSC)).value
+        text = (self.folder / "dubbed" / "programme.edl").read_text()
+        events = [line.split()[-2:] for line in text.splitlines() if " C " in line]
+        wanted = [
+            [name(origin + frame) for frame in (shot.record, shot.record + shot.frames)]
+            for shot in shots
+        ]
+        return {"record_timecodes_equal": events == wanted, "ends_at": events[-1][-1]}
+
+    def _measure_lines(self, shot: PlannedShot, path: Path) -> list[float]:
+        """Find the lines of a shot in its new sound; return how late each is, s."""
+        import opentimelineio as otio
+
+        heard = read_audio(path, 48_000)
+        begin = parse_timecode(read_facts(path).timecode, NTSC)
+        inside = shot.first + self._reel_start(shot.reel) - begin
+        origin = otio.opentime.from_timecode(FIRST_TIMECODE, float(NTSC)).value
+        found = []
+        for row in csv.DictReader(self.sheet.open(encoding="utf-8")):
+            if int(row["id"][1:4]) != shot.number:
+                continue
+            if row["start"].startswith("+"):
+                place = float(row["start"]) * NTSC
+            else:
+                frame = otio.opentime.from_timecode(row["start"], float(NTSC)).value
+                place = Fraction(round(frame - origin - shot.record))
+            line = read_audio(self.folder / row["audio"], 48_000).samples
+            both = correlate(heard.samples, line, mode="full", method="fft")
+            sample = int(np.argmax(both)) - len(line) + 1
+            found.append(sample / heard.rate - float((inside + place) / NTSC))
+        return found
 
     def kills(self) -> dict[str, Any]:
         """End a conform by SIGKILL again and again, resume it, and compare."""
@@ -320,7 +378,15 @@ class Programme:
         try:
             cluster.add_node(num_cpus=1)
             cluster.wait_for_nodes()
-            environment = {"RAY_ADDRESS": cluster.address}
+            # Only this command knows where the keys are, not the nodes that it gives the jobs to.
+            home = self.folder / "home-of-ray"
+            shutil.rmtree(home, ignore_errors=True)
+            shutil.copytree(self.registry.home, home)
+            environment = {
+                "RAY_ADDRESS": cluster.address,
+                "DUBFEW_HOME": str(home),
+                "DUBFEW_KEYS": str(self.registry.keys),
+            }
             began = time.monotonic()
             process = self._start("ray", "--engine", "ray", environment=environment)
             code, text = self._finish(process)
@@ -332,13 +398,37 @@ class Programme:
 
     # -- helpers -------------------------------------------------------------------------------
 
-    def _plan_shots(self, lengths: dict[str, tuple[int, str]]) -> Iterator[PlannedShot]:
-        """Cut the programme, the same at every call."""
-        chance, record = random.Random(1), 0
-        for number in range(self.given.shots):
-            who, speaks = PATTERN[number % len(PATTERN)]
+    def _cut_shots(self) -> list[tuple[str, bool, int]]:
+        """Choose people, whether they speak, and frames of each shot, the same at every call."""
+        chance = random.Random(1)
+        low, high = (float(each) for each in self.given.shot_seconds.split(","))
+        shots = [
+            (*PATTERN[number % len(PATTERN)], round(chance.uniform(low, high) * NTSC))
+            for number in range(self.given.shots)
+        ]
+        if self.given.minutes is None:
+            return shots
+        # Shots without lines share what is left of the whole; the last one takes the rest.
+        left = round(self.given.minutes * 60 * NTSC) - sum(n for _, speaks, n in shots if speaks)
+        silent = sum(not speaks for _, speaks, _ in shots)
+        made: list[tuple[str, bool, int]] = []
+        for who, speaks, frames in shots:
+            if not speaks:
+                frames = left // silent
+                left, silent = left - frames, silent - 1
+            made.append((who, speaks, frames))
+        return made
+
+    def _plan_shots(
+        self, cut: Sequence[tuple[str, bool, int]], lengths: dict[str, tuple[int, str]]
+    ) -> Iterator[PlannedShot]:
+        """Choose the passage of film of every shot, the same at every call."""
+        chance, record = random.Random(2), 0
+        for number, (who, speaks, wanted) in enumerate(cut):
             available = lengths[who][0]
-            frames = min(round(chance.uniform(*SHOT_SECONDS) * NTSC), available)
+            if speaks:
+                available = min(available, round(FORWARD_SECONDS * NTSC))
+            frames = min(wanted, available)
             first = chance.randint(0, available - frames)
             people = tuple(int(each) for each in who.split("+")) if speaks else ()
             yield PlannedShot(
@@ -379,9 +469,11 @@ class Programme:
                 samples = sound.samples[offset : offset + round(length * sound.rate)]
                 write_audio(self.folder / "lines" / f"{name}.wav", Audio(samples, sound.rate))
                 frame = start_frame + shot.record + round(begin * NTSC)
-                # Timecodes and times within the shot in turns.
-                start = format_timecode(frame, NTSC, drop=True) if place else f"+{begin:.2f}"
-                rows.append(f"{name},{shot.number},P{person},{code},{start},,lines/{name}.wav,")
+                # Timecodes of the programme, which name the shot too, and times within it in turns.
+                by_timecode = place or shot.number % 2
+                start = format_timecode(frame, NTSC, drop=True) if by_timecode else f"+{begin:.2f}"
+                number = "" if by_timecode else shot.number
+                rows.append(f"{name},{number},P{person},{code},{start},,lines/{name}.wav,")
         self.sheet.write_text("\n".join(rows) + "\n")
         return len(rows) - 1
 
@@ -478,8 +570,11 @@ def _actor_id(number: int) -> str:
     return f"person-{number}"
 
 
-def _write_reel(paths: Sequence[Path], out: Path, height: int, timecode: str) -> int:
-    """Write a camera file of people side by side, without loss; return its number of frames."""
+def _write_reel(paths: Sequence[Path], out: Path, height: int, timecode: str, frames: int) -> int:
+    """Write a camera file of people side by side, without loss; return its number of frames.
+
+    More than `FORWARD_SECONDS` of it are the same film, backward and forward in turns.
+    """
     width = height * 16 // 9 // 6 * 6
     column = width // len(paths)
     videos = [[frame.to_rgb() for frame in read_frames(path)] for path in paths]
@@ -487,8 +582,10 @@ def _write_reel(paths: Sequence[Path], out: Path, height: int, timecode: str) ->
     # The nearest frame by time: a change of the rate alone would change how fast people move.
     skipped = [math.ceil(rate * Fraction(LEARNED_SECONDS)) for rate in rates]
     videos = [video[first:] for video, first in zip(videos, skipped, strict=True)]
-    count = min(int(len(v) / rate * NTSC) for v, rate in zip(videos, rates, strict=True))
-    count = min(count, round(9 * NTSC))
+    forward = min(int(len(v) / rate * NTSC) for v, rate in zip(videos, rates, strict=True))
+    forward = min(forward, round(FORWARD_SECONDS * NTSC))
+    count = frames if frames > round(FORWARD_SECONDS * NTSC) else forward
+    period = max(2 * (forward - 1), 1)
     info = VideoInfo(
         out, width, height, NTSC, colorspace=1, color_primaries=1, color_trc=1, color_range=1
     )
@@ -502,8 +599,10 @@ def _write_reel(paths: Sequence[Path], out: Path, height: int, timecode: str) ->
         out, info, audio=source, lossless=True, preset="ultrafast", timecode=timecode
     ) as writer:
         for number in range(count):
+            place = number % period
+            place = place if place < forward else period - place
             parts = [
-                _fit(video[min(round(number / NTSC * rate), len(video) - 1)], column, height)
+                _fit(video[min(round(place / NTSC * rate), len(video) - 1)], column, height)
                 for video, rate in zip(videos, rates, strict=True)
             ]
             picture = np.concatenate(parts, axis=1)
