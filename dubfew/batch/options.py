@@ -23,8 +23,8 @@ class BatchOptions:
     engine: str = option(
         "local",
         help="What runs the jobs: processes of this machine (local), or all machines of the Ray "
-        "cluster that RAY_ADDRESS names (ray), which see the files and DUBFEW_HOME at the same "
-        "paths.",
+        "cluster that RAY_ADDRESS names (ray), which see the files at the same paths. They get no "
+        "keys, but the actor of each job, sealed.",
         choices=CLIP_EXECUTORS,
     )
     retries: int = option(

@@ -17,12 +17,14 @@ from filelock import FileLock, Timeout
 
 from dubfew import api
 from dubfew.batch.decisions import RETAKE, Decisions, read_decisions
+from dubfew.batch.lending import ActorLender, unsigned_path
 from dubfew.batch.options import BatchOptions
 from dubfew.batch.state import BEGUN, DONE, FAILED, BatchState, RowRecord
 from dubfew.batch.summary import write_summary
 from dubfew.batch.table import BatchRow, read_table
 from dubfew.batch.worker import PROGRESS_UNITS, BatchWorker, RowJob, RowOutcome
 from dubfew.data.executors import CLIP_EXECUTORS
+from dubfew.data.jobs import refuse_question
 from dubfew.errors import DubfewError
 from dubfew.jobs.running import check_job, list_job_actors
 from dubfew.marks.sidecar import credentials_path
@@ -39,6 +41,8 @@ SPARE_BYTES = 500_000_000
 # Words for what will be done with a job.
 MISSING, CHANGED, AGAIN, UNCHANGED = "missing", "changed", "again", "unchanged"
 RETAKEN = "retake"
+# Engines whose jobs may run on machines that have no keys.
+LENDING_ENGINES = ("ray",)
 # Folder of earlier outputs in that of the batch.
 TAKES_FOLDER_NAME = "takes"
 
@@ -333,6 +337,14 @@ def _do_rows(
     """Do the jobs that are due, and those again that died, as often as they may be tried."""
     run_jobs = CLIP_EXECUTORS.load(options.engine)
     due = [plan for plan in plans if plan.is_due]
+    # Other machines have no keys. A dub learns a new actor, who is stored where it is done.
+    lends = options.engine in LENDING_ENGINES
+    lender = ActorLender(
+        {p.row.id: p.row.job for p in due if lends and p.row.job.kind == "render"}, registry
+    )
+    for plan in plans:
+        # What a command that was killed has left.
+        unsigned_path(folder / plan.row.out).unlink(missing_ok=True)
     tell = _make_teller(options.events)
     # Long jobs first, so that the last one does not keep the others' processors waiting.
     due.sort(key=lambda plan: -plan.seconds)
@@ -350,7 +362,7 @@ def _do_rows(
     for _ in range(options.retries + 1):
         if not due:
             break
-        jobs = [_make_job(plan, folder, state, options, registry, weights) for plan in due]
+        jobs = [_make_job(plan, folder, state, options, registry, weights, lends) for plan in due]
         for plan in due:
             attempts[plan.row.id] += 1
             # Written before the work: a record that still says "begun" tells that the computer
@@ -362,11 +374,19 @@ def _do_rows(
         again: list[RowPlan] = []
         # Closing ends the processes also where a callback raises, as on Ctrl-C.
         with closing(
-            run_jobs(jobs, options.jobs, clock.advance, make_worker=BatchWorker)
+            run_jobs(
+                jobs,
+                options.jobs,
+                clock.advance,
+                make_worker=BatchWorker,
+                answer=lender.answer if lends else refuse_question,
+            )
         ) as results:
             for number, outcome in results:
                 plan = due[number]
                 name, tries = plan.row.id, attempts[plan.row.id]
+                if jobs[number].lent and not outcome.error:
+                    outcome = _publish(lender, plan, folder, outcome)
                 record = RowRecord(
                     FAILED if outcome.error else DONE,
                     plan.fingerprint,
@@ -392,6 +412,15 @@ def _do_rows(
     return outcomes
 
 
+def _publish(lender: ActorLender, plan: RowPlan, folder: Path, outcome: RowOutcome) -> RowOutcome:
+    """Sign, log and publish an output that another machine has rendered."""
+    try:
+        result = lender.publish(plan.row.id, folder / plan.row.out, outcome.result)
+    except DubfewError as error:
+        return replace(outcome, result={}, error=" ".join(str(error).split()))
+    return replace(outcome, result=result)
+
+
 def _make_job(
     plan: RowPlan,
     folder: Path,
@@ -399,13 +428,12 @@ def _make_job(
     options: BatchOptions,
     registry: Registry,
     weights: Mapping[str, int],
+    lends: bool,
 ) -> RowJob:
     """Make the plain values that a process needs."""
     row, log = plan.row, state.log_path(plan.row)
     log.parent.mkdir(parents=True, exist_ok=True)
-    # A report is about one mouth.
-    wants_report = options.reports and row.job.cast is None
-    report = folder / "reports" / f"{row.id}.html" if wants_report else None
+    report = folder / "reports" / f"{row.id}.html" if options.reports else None
     if report is not None:
         report.parent.mkdir(exist_ok=True)
     return RowJob(
@@ -416,6 +444,7 @@ def _make_job(
         str(report or ""),
         str(registry.home),
         weights[row.id],
+        lends and row.job.kind == "render",
     )
 
 

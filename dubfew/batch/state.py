@@ -138,14 +138,18 @@ class BatchState:
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def write_rows(self, rows: Sequence[BatchRow]) -> None:
-        """Remember scene, output and actors of jobs, for pages about them; others are kept."""
+        """Remember files and actors of jobs, for pages about them; others are kept."""
         known = {each["id"]: each for each in self.read_rows()}
         for row in rows:
+            motion = row.job.options.get("motion")
             known[row.id] = {
                 "id": row.id,
                 "video": None if row.job.video is None else str(row.job.video),
                 "out": row.out.as_posix(),
                 "actors": list_job_actors(row.job),
+                "cast": None if row.job.cast is None else str(row.job.cast),
+                "audio": None if row.job.audio is None else str(row.job.audio),
+                "motion": None if motion is None else str(motion),
             }
         content = {"format_version": STATE_FORMAT_VERSION, "rows": [*known.values()]}
         text = json.dumps(content, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import time
 import traceback
@@ -10,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dubfew.data.jobs import FramesCallback
-from dubfew.data.workers import HandleRequest, SendMessage, WorkerProcess, serve_requests
+from dubfew.data.jobs import AnswerQuestion, FramesCallback, refuse_question
+from dubfew.data.workers import HandleRequest, ParentChannel, WorkerProcess, serve_requests
 from dubfew.errors import DubfewError
 from dubfew.jobs.description import JobDescription
-from dubfew.progress import Progress
+from dubfew.progress import Progress, ProgressCallback
 
 # Units of progress of one job, so that small steps are whole numbers.
 PROGRESS_UNITS = 1000
@@ -32,6 +33,7 @@ class RowJob:
         report: page to write about the output, or "".
         home: folder of the registry.
         weight: units of progress of the whole job.
+        lent: whether the process has no keys, and has to ask for the actors; see lending.py.
     """
 
     id: str
@@ -41,6 +43,7 @@ class RowJob:
     report: str
     home: str
     weight: int = PROGRESS_UNITS
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,22 @@ class BatchWorker(WorkerProcess):
     def __init__(self) -> None:
         super().__init__("dubfew.batch.worker:serve_rows")
 
-    def run_job(self, job: RowJob, on_frames: FramesCallback = lambda count: None) -> RowOutcome:
+    def run_job(
+        self,
+        job: RowJob,
+        on_frames: FramesCallback = lambda count: None,
+        answer: AnswerQuestion = refuse_question,
+    ) -> RowOutcome:
         """Do a job; the death of the process is a failure of the job.
 
         Args:
             job: the job.
             on_frames: called with the units of progress that were done since the last call.
+            answer: lends actors, see `ActorLender.answer`.
         """
         began = time.monotonic()
         found = self.request(
-            dataclasses.asdict(job), lambda message: on_frames(message.get("units", 0))
+            dataclasses.asdict(job), lambda message: on_frames(message.get("units", 0)), answer
         )
         if isinstance(found, str):
             outcome = self.describe_loss(f"the process that did it {found}")
@@ -102,19 +111,24 @@ def _load_row_handler() -> HandleRequest:
 
     torch.set_num_threads(1)
 
-    def handle(fields: dict[str, Any], send_message: SendMessage) -> dict[str, Any]:
-        outcome = do_row(RowJob(**fields), lambda units: send_message({"units": units}))
+    def handle(fields: dict[str, Any], parent: ParentChannel) -> dict[str, Any]:
+        outcome = do_row(RowJob(**fields), lambda units: parent({"units": units}), parent.ask)
         return dataclasses.asdict(outcome)
 
     return handle
 
 
-def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
+def do_row(
+    job: RowJob,
+    on_units: Callable[[int], None],
+    ask: AnswerQuestion = refuse_question,
+) -> RowOutcome:
     """Do one job in this process, with a log of its own.
 
     Args:
         job: the job.
         on_units: called with the units of progress that were done since the last call.
+        ask: asks the process that gave the job for its actors.
     """
     from dubfew.jobs.running import run_job
     from dubfew.registry import Registry
@@ -144,8 +158,11 @@ def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
             # The batch owns its outputs: it has checked that no other file is replaced.
             options = {**description.options, **({"report": job.report} if job.report else {})}
             description = dataclasses.replace(description, options=options)
-            registry = Registry(Path(job.home))
-            result = run_job(description, Path(job.out), registry, report, overwrite=True)
+            if job.lent:
+                result = _do_lent_row(job, description, ask, report)
+            else:
+                registry = Registry(Path(job.home))
+                result = run_job(description, Path(job.out), registry, report, overwrite=True)
         except Exception as error:
             is_known = isinstance(error, DubfewError)
             if not is_known:
@@ -160,3 +177,34 @@ def do_row(job: RowJob, on_units: Callable[[int], None]) -> RowOutcome:
         seconds = time.monotonic() - began
         write_line(f"done in {seconds:.0f} s: {result.get('note', '')}")
         return RowOutcome(result, "", False, seconds)
+
+
+def _do_lent_row(
+    job: RowJob, description: JobDescription, ask: AnswerQuestion, report: ProgressCallback
+) -> dict[str, Any]:
+    """Render with lent actors into a file that is still to be signed and logged.
+
+    Raises:
+        DubfewError: An actor is not lent, or the job fails.
+    """
+    from dubfew.batch.lending import PROVENANCE_KEY, provenance_to_json, unsigned_path
+    from dubfew.jobs.running import run_job
+    from dubfew.prior.locate import copy_prior_paths
+    from dubfew.registry import default_data_dir
+    from dubfew.registry.guest import GuestRegistry
+
+    with GuestRegistry() as guest:
+        reply = ask({"id": job.id, "key": guest.public_key})
+        if "error" in reply:
+            raise DubfewError(f"its actor is not lent: {reply['error']}")
+        for sealed in reply["actors"]:
+            guest.receive(base64.b64decode(sealed))
+        for home in (default_data_dir(), Path(job.home)):
+            copy_prior_paths(home, guest.home)
+        # The revision that was asked for is the only one here.
+        options = {name: value for name, value in description.options.items() if name != "revision"}
+        description = dataclasses.replace(description, options=options)
+        out = unsigned_path(Path(job.out))
+        result = run_job(description, out, guest, report, overwrite=True)
+        (rendering,) = guest.postponed
+        return {**result, PROVENANCE_KEY: provenance_to_json(rendering)}

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+# Answers a question of a worker process, both of JSON's types.
+AnswerQuestion = Callable[[Any], Any]
 # Receives the number of frames that were prepared since the last call.
 FramesCallback = Callable[[int], None]
 
@@ -80,13 +82,16 @@ OutcomeOut = TypeVar("OutcomeOut", covariant=True)
 class JobWorker(Protocol[JobIn, OutcomeOut]):
     """Something that does one job after another, such as a process."""
 
-    def run_job(self, job: JobIn, on_frames: FramesCallback = ...) -> OutcomeOut:
+    def run_job(
+        self, job: JobIn, on_frames: FramesCallback = ..., answer: AnswerQuestion = ...
+    ) -> OutcomeOut:
         """Do a job; the death of the process is a failure of the job.
 
         Args:
             job: plain values, which can be sent to another process.
             on_frames: function that is called with the number of frames that were done since the
                 last call.
+            answer: function that answers what the work asks for in between.
         """
         ...
 
@@ -97,6 +102,18 @@ class JobWorker(Protocol[JobIn, OutcomeOut]):
     def close(self) -> None:
         """End the process, whatever it is doing."""
         ...
+
+
+def refuse_question(question: Any) -> Any:
+    """Answer no question: the default where jobs have none.
+
+    Args:
+        question: what was asked.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"nobody answers {str(question)[:40]!a}")
 
 
 # Number and outcome of each job, as it ends.
@@ -112,6 +129,8 @@ class JobExecutor(Protocol):
         on_frames: called about every second with the number of units that were done, which are
             frames where clips are prepared.
         make_worker: class of the workers.
+        answer: function of the calling process that answers questions of jobs. It may be called
+            from several threads.
     """
 
     def __call__(
@@ -121,4 +140,5 @@ class JobExecutor(Protocol):
         on_frames: FramesCallback = ...,
         *,
         make_worker: Callable[[], JobWorker[Job, Outcome]],
+        answer: AnswerQuestion = ...,
     ) -> OutcomeStream[Outcome]: ...

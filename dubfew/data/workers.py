@@ -5,7 +5,8 @@ not depend on the number of processes. When one dies only its clip fails, and it
 parent does. The pools of the standard library break as a whole when a process dies.
 
 Messages are lines of JSON: a job on the process's stdin; on its stdout ``{"frames": n}`` after each
-segment, then ``{"done": outcome}``. `WorkerProcess` and `serve_requests` are the two ends.
+segment, then ``{"done": outcome}``. ``{"ask": question}`` waits for a line with the answer on
+stdin. `WorkerProcess` and `serve_requests` are the two ends.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
-from dubfew.data.jobs import ClipJob, ClipOutcome, FramesCallback, PreparedForm
+from dubfew.data.jobs import (
+    AnswerQuestion,
+    ClipJob,
+    ClipOutcome,
+    FramesCallback,
+    PreparedForm,
+    refuse_question,
+)
 
 # Environment of the processes. Libraries read these variables when they are loaded, so that they
 # have to be set when the process starts. More threads would compete for the same cores, and sum in
@@ -39,7 +47,7 @@ _WORKER_SCRIPT = "import sys; sys.path[:] = {path!r}; from {module} import {func
 
 # Sends one message to the parent, and handles one request: fields of the job in, outcome out.
 SendMessage = Callable[[dict[str, Any]], None]
-HandleRequest = Callable[[dict[str, Any], SendMessage], dict[str, Any]]
+HandleRequest = Callable[[dict[str, Any], "ParentChannel"], dict[str, Any]]
 
 
 Process = TypeVar("Process", bound="WorkerProcess")
@@ -74,12 +82,18 @@ class WorkerProcess:
             self._process.wait()
             self._stderr_file.close()
 
-    def request(self, fields: Mapping[str, Any], on_message: SendMessage) -> dict[str, Any] | str:
+    def request(
+        self,
+        fields: Mapping[str, Any],
+        on_message: SendMessage,
+        answer: AnswerQuestion = refuse_question,
+    ) -> dict[str, Any] | str:
         """Send a request and wait for its outcome.
 
         Args:
             fields: the request, of JSON's types.
             on_message: called with every other message of the process.
+            answer: answers the questions of the process.
 
         Returns:
             The outcome; or how the process ended, in one line.
@@ -96,7 +110,18 @@ class WorkerProcess:
                 if "done" in message:
                     outcome: dict[str, Any] = message["done"]
                     return outcome
-                on_message(message)
+                if "ask" not in message:
+                    on_message(message)
+                    continue
+                try:
+                    found = answer(message["ask"])
+                except BaseException:
+                    # The process waits for an answer, and would take the next job for it.
+                    process.kill()
+                    process.wait()
+                    raise
+                process.stdin.write(json.dumps({"answer": found}) + "\n")
+                process.stdin.flush()
         except (OSError, ValueError):
             pass  # the process died; its last line may be cut off
         return self._describe_death()
@@ -145,15 +170,21 @@ class ClipWorker(WorkerProcess):
     def __init__(self) -> None:
         super().__init__("dubfew.data.workers:serve_jobs")
 
-    def run_job(self, job: ClipJob, on_frames: FramesCallback = lambda count: None) -> ClipOutcome:
+    def run_job(
+        self,
+        job: ClipJob,
+        on_frames: FramesCallback = lambda count: None,
+        answer: AnswerQuestion = refuse_question,
+    ) -> ClipOutcome:
         """Prepare a clip; the death of the process is a failure of the clip.
 
         Args:
             job: the clip.
             on_frames: called after every segment with the number of its frames.
+            answer: answers questions; a clip has none.
         """
         found = self.request(
-            dataclasses.asdict(job), lambda message: on_frames(message.get("frames", 0))
+            dataclasses.asdict(job), lambda message: on_frames(message.get("frames", 0)), answer
         )
         if isinstance(found, str):
             return ClipOutcome(error=f"the process that prepared it {found}")
@@ -181,7 +212,7 @@ def _load_clip_handler() -> HandleRequest:
 
     torch.set_num_threads(1)
 
-    def handle(fields: dict[str, Any], send_message: SendMessage) -> dict[str, Any]:
+    def handle(fields: dict[str, Any], send_message: ParentChannel) -> dict[str, Any]:
         form = PreparedForm(**fields.pop("form"))
         job = ClipJob(**{**fields, "excluded": tuple(fields["excluded"])}, form=form)
         try:
@@ -191,6 +222,30 @@ def _load_clip_handler() -> HandleRequest:
         return dataclasses.asdict(outcome)
 
     return handle
+
+
+class ParentChannel:
+    """The way from a worker process to its parent. Call it to send a message.
+
+    Args:
+        file: where lines are written to.
+        lines: lines that came on stdin.
+    """
+
+    def __init__(self, file: TextIO, lines: queue.SimpleQueue[str]) -> None:
+        self._file, self._lines = file, lines
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        self._file.write(json.dumps(message) + "\n")
+
+    def ask(self, question: Any) -> Any:
+        """Ask the parent, and wait for its answer.
+
+        Args:
+            question: of JSON's types.
+        """
+        self({"ask": question})
+        return json.loads(self._lines.get())["answer"]
 
 
 def serve_requests(load_handler: Callable[[], HandleRequest]) -> None:
@@ -207,13 +262,11 @@ def serve_requests(load_handler: Callable[[], HandleRequest]) -> None:
     # A thread waits for the end of stdin, so that the process ends in the middle of a clip, too.
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
 
-    def send_message(message: dict[str, Any]) -> None:
-        channel.write(json.dumps(message) + "\n")
-
+    parent = ParentChannel(channel, jobs)
     # Only now: the imports take seconds, and their output must not reach the channel.
     handle = load_handler()
     while True:
-        send_message({"done": handle(json.loads(jobs.get()), send_message)})
+        parent({"done": handle(json.loads(jobs.get()), parent)})
 
 
 def _read_jobs(jobs: queue.SimpleQueue[str]) -> None:

@@ -58,3 +58,15 @@ def register_prior_path(home: Path, info: PriorInfo) -> None:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(exist_ok=True)
     write_atomic(folder / info.sha256, str(info.path.resolve()).encode())
+
+
+def copy_prior_paths(home: Path, other: Path) -> None:
+    """Copy what `register_prior_path` has recorded into another home folder.
+
+    Args:
+        home: home folder, which need not exist.
+        other: home folder to copy to.
+    """
+    for note in (home / PRIOR_PATHS_FOLDER).glob("*"):
+        (other / PRIOR_PATHS_FOLDER).mkdir(parents=True, exist_ok=True)
+        write_atomic(other / PRIOR_PATHS_FOLDER / note.name, note.read_bytes())

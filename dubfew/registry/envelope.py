@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubfew.errors import DecryptionError, KeyMissingError, RegistryError
@@ -44,10 +44,12 @@ class DecryptionSecrets:
     Attributes:
         passphrase: the passphrase; by default from the environment or the terminal.
         identity_file: file of the private key, for exports to a public key.
+        private_key: the private key itself [32], of a process that keeps it in memory alone.
     """
 
     passphrase: str | None = None
     identity_file: Path | None = None
+    private_key: bytes | None = field(default=None, repr=False)
 
 
 def encrypt_export(
@@ -124,13 +126,15 @@ def _decrypt_file_key(
     """Open the sealed key of an export; ``start`` is its associated data."""
     # The kind tells which secret is needed.
     if start[-1] == KIND_PUBLIC_KEY:
-        if decryption_secrets.identity_file is None:
+        private = decryption_secrets.private_key
+        if private is None and decryption_secrets.identity_file is None:
             raise KeyMissingError(
                 f"{source} is encrypted to a key: name the file of its private key with --identity"
             )
-        return sealing.open_with_key(
-            load_identity_key(decryption_secrets.identity_file), sealed, start
-        )
+        if private is None:
+            assert decryption_secrets.identity_file is not None  # as checked above
+            private = load_identity_key(decryption_secrets.identity_file)
+        return sealing.open_with_key(private, sealed, start)
     words = get_passphrase(source, is_export=True, given=decryption_secrets.passphrase)
     return sealing.open_with_passphrase(words, sealed, start)
 
@@ -148,7 +152,7 @@ def create_identity_file(file: Path) -> str:
     if file.exists():
         raise RegistryError(f"{file} is there already: name a new file, so that no key is lost")
     private = sealing.generate_x25519_key()
-    public = _format_public_key(sealing.derive_public_key(private))
+    public = format_public_key(sealing.derive_public_key(private))
     document = {
         "format": IDENTITY_FORMAT,
         "format_version": 1,
@@ -182,8 +186,8 @@ def load_identity_key(file: Path) -> bytes:
     )
 
 
-def _format_public_key(public: bytes) -> str:
-    """Write a public key as text."""
+def format_public_key(public: bytes) -> str:
+    """Write a public key [32] as text."""
     # Without a checksum a mistyped key would be accepted, and nobody could open the export.
     summed = public + zlib.crc32(public).to_bytes(4, "big")
     return PUBLIC_KEY_PREFIX + base64.urlsafe_b64encode(summed).decode()
@@ -196,7 +200,7 @@ def _parse_public_key(text: str) -> bytes:
     except (ValueError, binascii.Error):
         summed = b""
     # Writing the key again checks prefix, length and checksum at once.
-    if _format_public_key(summed[:X25519_KEY_BYTES]) != text:
+    if format_public_key(summed[:X25519_KEY_BYTES]) != text:
         raise RegistryError(
             f"{text[:70]!a} is not a public key: copy all of what 'actors keygen' printed, from "
             f"{PUBLIC_KEY_PREFIX!r} on"

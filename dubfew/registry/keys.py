@@ -49,10 +49,12 @@ class KeyStore:
 
     Args:
         folder: folder of this registry's keys, which need not exist yet.
+        new_wrapping: wrapping of a master key that is created here.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, new_wrapping: str = DEFAULT_WRAPPING) -> None:
         self.folder = folder
+        self._new_wrapping = new_wrapping
         self._master_file = folder / MASTER_KEY_NAME
 
     @property
@@ -61,7 +63,7 @@ class KeyStore:
         return (
             self._read_master_document()["wrapping"]
             if self._master_file.exists()
-            else DEFAULT_WRAPPING
+            else self._new_wrapping
         )
 
     def check_unlockable(self) -> None:
@@ -81,7 +83,7 @@ class KeyStore:
         """
         # The first key of a registry creates its master key.
         if not self._master_file.exists():
-            self._write_master_key(cipher.generate_key(), DEFAULT_WRAPPING)
+            self._write_master_key(cipher.generate_key(), self._new_wrapping)
         key = cipher.generate_key()
         nonce = os.urandom(_NONCE_BYTES)
         # The folder's name is associated data: a key file does not open in another's place.
@@ -186,6 +188,11 @@ def _unwrap_master_key(document: bytes, store: str) -> bytes:
     """Unwrap the master key of master.json's content for a key store."""
     parsed = _parse_master_document(document)
     return wrapping.unwrap_key(parsed["wrapping"], base64.b64decode(parsed["master"]), store)
+
+
+def forget_master_keys() -> None:
+    """Forget the unwrapped master keys of this process; a later use unwraps them anew."""
+    _unwrap_master_key.cache_clear()
 
 
 def _parse_master_document(document: bytes) -> dict[str, str]:

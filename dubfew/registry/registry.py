@@ -224,6 +224,34 @@ class Registry(GovernedStore):
             data, remote.redact_url(url), actor, opener, allow_deleted, new_person, check
         )
 
+    def lend(self, actor: str, recipient: str, revision: int | None = None) -> bytes:
+        """Seal one revision of an actor for a process that renders it elsewhere.
+
+        Only the holder of the private key can read it. It is an export to the audit log.
+
+        Args:
+            actor: the actor's id.
+            recipient: public key of the process, see `GuestRegistry.public_key`.
+            revision: number of the revision; by default the one that is used.
+
+        Returns:
+            The encrypted export.
+
+        Raises:
+            ActorNotFoundError: The actor or the revision does not exist.
+            SuspendedError: The actor is suspended.
+            RegistryError: A stored file is damaged, or ``recipient`` is no public key.
+            AuditError: The audit log cannot be written.
+        """
+        chosen = self.open(actor, revision)
+        self.check_suspension(chosen)
+        data = encrypt_export(
+            _pack_revision(chosen), f"the loan of {chosen.actor!r}", recipient=recipient
+        )
+        # What cannot be logged is not lent.
+        _record_export(chosen, data, plain=False, recipient=recipient)
+        return data
+
     def _import_data(
         self,
         data: bytes,

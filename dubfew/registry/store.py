@@ -53,6 +53,9 @@ class ActorStore:
     Composition would make those public and add a forwarding method for each of two dozen.
     """
 
+    # Wrapping of the master key, where the first actor creates one.
+    _new_wrapping = DEFAULT_WRAPPING
+
     def __init__(self, home: Path | None = None, keys: Path | None = None) -> None:
         """Open a store, which need not exist yet.
 
@@ -517,7 +520,8 @@ class ActorStore:
     def _open_backend(self, identity: RegistryIdentity) -> RegistryBackend:
         """Combine index and files with the keys of this registry."""
         # Each registry has its own folder of keys, so that several can share DUBFEW_KEYS.
-        return RegistryBackend(self._index, self._storage, KeyStore(self.keys / identity.id))
+        keys = KeyStore(self.keys / identity.id, self._new_wrapping)
+        return RegistryBackend(self._index, self._storage, keys)
 
     def _encrypt_plain_files(self, identity: RegistryIdentity) -> None:
         """Encrypt a registry from before encryption, for `RegistryIndex.migrate`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import os
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -149,6 +149,54 @@ class KeyringWrapping:
             ) from error
 
 
+class ProcessWrapping:
+    """The key is encrypted to a random key in the memory of this process alone.
+
+    For registries that live as long as one job: when the process ends, in whatever way, nothing on
+    the disk can be read any more.
+    """
+
+    # The keys by the name of their store. Nothing writes them anywhere.
+    _outer_keys: ClassVar[dict[str, bytes]] = {}
+
+    def wrap(self, key: bytes, store: str) -> bytes:
+        """Encrypt the key to a new random key.
+
+        Args:
+            key: the key [32].
+            store: name of the key store, the associated data.
+        """
+        # The outer key is for one ciphertext only, so the nonce may be zero.
+        self._outer_keys[store] = os.urandom(32)
+        return AESGCM(self._outer_keys[store]).encrypt(bytes(12), key, store.encode())
+
+    def unwrap(self, wrapped: bytes, store: str) -> bytes:
+        """Decrypt the key, in the process that wrapped it.
+
+        Args:
+            wrapped: the result of `wrap`.
+            store: name of the key store, the associated data.
+
+        Raises:
+            KeyMissingError: Another process wrapped it.
+        """
+        if store not in self._outer_keys:
+            raise KeyMissingError("the process that could open these keys has ended")
+        return AESGCM(self._outer_keys[store]).decrypt(bytes(12), wrapped, store.encode())
+
+    @classmethod
+    def forget(cls, store: str) -> None:
+        """Forget the key of a store, after which nothing in it can be read.
+
+        Args:
+            store: name of the key store.
+        """
+        cls._outer_keys.pop(store, None)
+
+
+# Name of `ProcessWrapping` in master.json. It is not in the table below, which is what a user may
+# choose: a registry of this kind would be lost with the command that made it.
+PROCESS_WRAPPING = "process"
 # Wrappings that come with dubfew, by the name that master.json and the command line use.
 KEY_WRAPPINGS: dict[str, type[KeyWrapping]] = {
     "file": PlainFileWrapping,
@@ -208,6 +256,8 @@ def _call_wrapping(wrapping_name: str, method: str, data: bytes, store: str) -> 
 
 def _make_wrapping(name: str) -> KeyWrapping:
     """Find a wrapping in the table or among the entry points, and create it."""
+    if name == PROCESS_WRAPPING:
+        return ProcessWrapping()
     if name in KEY_WRAPPINGS:
         return KEY_WRAPPINGS[name]()
     # Packages are searched only for a name that dubfew does not have.

@@ -9,6 +9,7 @@ from dubfew.marks.certificate import SigningIdentity
 from dubfew.marks.credentials import RenderProvenance, sign_video
 from dubfew.marks.sidecar import credentials_path
 from dubfew.registry import Registry
+from dubfew.registry.guest import GuestRegistry
 from dubfew.registry.policy import RenderPurpose
 from dubfew.registry.revision import Revision
 from dubfew.utils.files import sha256_file
@@ -28,7 +29,8 @@ def sign_and_log(
 ) -> tuple[str, ...]:
     """Sign a finished file and log the render, before the file takes its place.
 
-    The project is not logged, because its title may contain a person's name.
+    The project is not logged, because its title may contain a person's name. With lent actors
+    nothing is signed or logged: the facts wait in `GuestRegistry.postponed`.
 
     Args:
         file: finished video under a temporary name.
@@ -50,6 +52,10 @@ def sign_and_log(
         MediaError: The file cannot be signed.
         AuditError: The audit log cannot be written.
     """
+    if isinstance(registry, GuestRegistry):
+        # The actors' owner signs and logs it, with keys that are not here.
+        registry.postponed.append(rendering)
+        return ()
     # A render takes minutes: the actor may have been deleted or suspended since it began.
     revisions = (revision, *others)
     for each in revisions:

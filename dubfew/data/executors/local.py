@@ -8,7 +8,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 from dubfew.data.executors._bounded import POLL_SECONDS, run_bounded
-from dubfew.data.jobs import FramesCallback, Job, JobWorker, Outcome, OutcomeStream
+from dubfew.data.jobs import (
+    AnswerQuestion,
+    FramesCallback,
+    Job,
+    JobWorker,
+    Outcome,
+    OutcomeStream,
+    refuse_question,
+)
 from dubfew.utils.cpu import num_available_cpus
 
 
@@ -18,6 +26,7 @@ def run_jobs(
     on_frames: FramesCallback = lambda count: None,
     *,
     make_worker: Callable[[], JobWorker[Job, Outcome]],
+    answer: AnswerQuestion = refuse_question,
 ) -> OutcomeStream[Outcome]:
     """Do jobs with processes of this machine.
 
@@ -26,6 +35,7 @@ def run_jobs(
         num_workers: number of processes; None for one per core.
         on_frames: called about every second with the number of newly done units.
         make_worker: class of the processes.
+        answer: answers questions of the jobs, from the threads that wait for them.
 
     Yields:
         Number and outcome of each job, as it ends.
@@ -37,7 +47,7 @@ def run_jobs(
     def run_job(job: Job) -> Outcome:
         worker = idle.get()
         try:
-            return worker.run_job(job, new_frames.put)
+            return worker.run_job(job, new_frames.put, answer)
         finally:
             idle.put(worker)
 
