@@ -125,7 +125,7 @@ VIDEO_CODECS = {
     ),
     "ffv1": VideoCodec(
         "ffv1",
-        ("gray", *_YUV8, *_YUV10, "bgr0"),
+        ("gray", *_YUV8, *_YUV10, "yuv444p16le", "bgr0"),
         options=(("level", "3"), ("slicecrc", "1")),
         lossless_options=(),
         allows_odd_sizes=True,

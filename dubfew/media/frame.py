@@ -266,7 +266,7 @@ class Frame:
     def crop_levels(
         self, left: int, top: int, right: int, bottom: int
     ) -> NDArray[np.float32]:  # [h,w,3]
-        """Convert a box to RGB as `crop_rgb` does, in all steps that samples of 10 bits have.
+        """Convert a box to RGB as `crop_rgb` does, in all steps that deeper samples have.
 
         Args:
             left: left edge, px.

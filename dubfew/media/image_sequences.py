@@ -7,7 +7,7 @@ that the render has changed; all others keep their values to the bit, highlights
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from dubfew.media.image_files import (
 from dubfew.media.info import VideoInfo, probe
 from dubfew.media.pixels import (
     MATRIX_BT709,
+    NATIVE_FORMATS,
     RANGE_LIMITED,
     ColorTags,
     new_picture,
@@ -40,8 +41,11 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 
 # How the numbers of a sequence are read: scene light, or codes of a display or camera.
 SEQUENCE_COLORS = ("linear", "coded")
-# Pixel format of the working video: full chroma, ten bits.
-_WORKING_FORMAT, _WORKING_BITS = "yuv444p10le", 10
+# Pixel format of the working video: full chroma, sixteen bits. Half floats between black and white
+# have steps of 1/2048 at most of their value, which are wider than these nearly everywhere.
+_WORKING_FORMAT = "yuv444p16le"
+# Earlier working videos had ten bits.
+_KNOWN_FORMATS = (_WORKING_FORMAT, "yuv444p10le")
 _WORKING_COLOR = ColorTags(RANGE_LIMITED, MATRIX_BT709, MATRIX_BT709, MATRIX_BT709)
 # Share of a frame that a painted mouth never reaches: where more has changed, the video was encoded
 # with loss, and every pixel would be replaced by a poorer one.
@@ -144,7 +148,7 @@ def make_working_video(
     sound: Path | None = None,
     progress: ProgressCallback = no_progress,
 ) -> VideoInfo:
-    """Write a sequence as a video that every command reads: FFV1, 10 bits, full chroma.
+    """Write a sequence as a video that every command reads: FFV1, 16 bits, full chroma.
 
     Args:
         sequence: the pictures.
@@ -247,7 +251,7 @@ def write_sequence(
                 "--lossless"
             )
         # The difference of the two videos is added, so that their rounding does not count.
-        step = _from_planes(after.planes()) - _from_planes(before.planes())
+        step = _from_planes(after) - _from_planes(before)
         rgb = coding.decode(coding.encode(image.rgb) + step)
         note = write_image(image.path, path, rgb, changed)
         if mattes:
@@ -328,7 +332,7 @@ def _pair_frames(sequence: ImageSequence, scene: Path, dub: Path) -> Iterator[tu
     """Read the frames of the working video and of its render together."""
     facts = [probe(each) for each in (scene, dub)]
     for info in facts:
-        if info.pix_fmt != _WORKING_FORMAT:
+        if info.pix_fmt not in _KNOWN_FORMATS or info.pix_fmt != facts[0].pix_fmt:
             raise MediaError(
                 f"{info.path} has the pixel format {info.pix_fmt}, not that of 'dubfew sequence "
                 "read': render with --lossless into .mkv"
@@ -348,16 +352,18 @@ def _pair_frames(sequence: ImageSequence, scene: Path, dub: Path) -> Iterator[tu
 
 def _to_planes(code: NDArray[np.float64]) -> tuple[NDArray[np.uint16], ...]:
     """Bring display codes to planes of the working video; beyond black and white they are cut."""
-    weights, offset = rgb_to_yuv_matrix(MATRIX_BT709, False, _WORKING_BITS)
+    bits = NATIVE_FORMATS[_WORKING_FORMAT].bits
+    weights, offset = rgb_to_yuv_matrix(MATRIX_BT709, False, bits)
     yuv = np.clip(code, 0, 1) * 255 @ weights.astype(np.float64) + offset
-    levels = np.clip(np.rint(yuv), 0, 1023).astype(np.uint16)
+    levels = np.clip(np.rint(yuv), 0, 2**bits - 1).astype(np.uint16)
     return tuple(np.ascontiguousarray(levels[..., k]) for k in range(3))
 
 
-def _from_planes(planes: Sequence[NDArray]) -> NDArray[np.float64]:
+def _from_planes(frame: Frame) -> NDArray[np.float64]:
     """Bring planes of the working video to display codes. [H, W, 3]"""
-    weights, offset = rgb_to_yuv_matrix(MATRIX_BT709, False, _WORKING_BITS)
-    yuv = np.stack(planes, axis=2).astype(np.float64) - offset
+    bits = NATIVE_FORMATS[frame.pix_fmt].bits
+    weights, offset = rgb_to_yuv_matrix(MATRIX_BT709, False, bits)
+    yuv = np.stack(frame.planes(), axis=2).astype(np.float64) - offset
     return np.asarray(yuv @ np.linalg.inv(weights.astype(np.float64)) / 255)
 
 

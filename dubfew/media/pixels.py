@@ -59,6 +59,8 @@ NATIVE_FORMATS = {
         PixelFormat("yuv420p10le", "planar", 2, 2, bits=10),
         PixelFormat("yuv422p10le", "planar", 2, 1, bits=10),
         PixelFormat("yuv444p10le", "planar", bits=10),
+        # That of sequences of pictures: finer than the steps of half floats.
+        PixelFormat("yuv444p16le", "planar", bits=16),
         PixelFormat("nv12", "nv12", 2, 2),
         PixelFormat("rgb24", "rgb"),
         PixelFormat("gbrp", "gbrp"),
@@ -125,8 +127,8 @@ class ColorTags:
 def native_format_name(name: str) -> str:
     """Choose the native format that holds most of what another format holds.
 
-    Alpha is dropped, depths above 10 bits become 10, packed becomes planar, and deep RGB or gray
-    becomes 8-bit (both are rare, and no encoder here writes them).
+    Alpha is dropped, other depths above 10 bits become 10, packed becomes planar, and deep RGB or
+    gray becomes 8-bit (both are rare, and no encoder here writes them).
 
     Example:
         >>> native_format_name("yuva444p12le")
@@ -328,7 +330,7 @@ def limit_range(
     Args:
         planes: planes of the picture, in the shapes of `plane_views`.
         form: format of the planes, which must be YUV.
-        bits: bits per sample of the result, 8 or 10, at least those of ``form``.
+        bits: bits per sample of the result, 8, 10 or 16, at least those of ``form``.
 
     Returns:
         Name of the planar format of the result, and its planes.
@@ -345,7 +347,7 @@ def limit_range(
     split = planes if form.kind == "planar" else (planes[0], *np.moveaxis(planes[1], -1, 0))
     limited = tuple(tables[min(number, 1)][plane] for number, plane in enumerate(split))
     name = {(2, 2): "yuv420p", (2, 1): "yuv422p", (1, 1): "yuv444p"}[form.sub_x, form.sub_y]
-    return name + ("10le" if bits > 8 else ""), limited
+    return name + (f"{bits}le" if bits > 8 else ""), limited
 
 
 def keep_whole_cells(

@@ -47,8 +47,9 @@ def read_frames(
 
     Frames count in square pixels, see `Frame`: anamorphic pictures have the width or the height
     that is shown. Formats outside of `NATIVE_FORMATS` are converted to the nearest one in it (alpha
-    is dropped, depths above 10 bits become 10). Times begin at 0 with the file's first frame and
-    always rise; missing ones follow the frame rate. Memory does not grow with length.
+    is dropped, depths above 10 bits become 10 but for those of sequences). Times begin at 0 with
+    the file's first frame and always rise; missing ones follow the frame rate. Memory does not grow
+    with length.
 
     Of a file whose fields are read (`stated_fields`), every field counts as a frame.
 

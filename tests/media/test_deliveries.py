@@ -141,6 +141,57 @@ def test_like_source_takes_codec_and_profile(tmp_path, profile, codec, pix_fmt):
     assert (probe(path).codec, probe(path).profile) == (codec, profile)
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mxf"])
+@pytest.mark.parametrize(
+    ("codec", "profile", "pix_fmt"),
+    [
+        *(("prores", each, "yuv422p10le") for each in ("LT", "Standard", "HQ")),
+        *(("prores", each, "yuv444p10le") for each in ("4444", "XQ")),
+        *(("dnxhd", f"DNXHR {each}", "yuv422p") for each in ("LB", "SQ", "HQ")),
+        ("dnxhd", "DNXHR HQX", "yuv422p10le"),
+        ("dnxhd", "DNXHR 444", "yuv444p10le"),
+    ],
+)
+def test_every_delivery_comes_back_as_it_was(tmp_path, codec, profile, pix_fmt, suffix):
+    source, out, code = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", "00:59:59;28"
+    rate, color = Fraction(30000, 1001), ColorTags(1, 1, 1, 1)
+    made = VideoInfo(
+        source,
+        256,
+        128,
+        rate,
+        pix_fmt=pix_fmt,
+        codec=codec,
+        profile=profile,
+        color_range=1,
+        colorspace=1,
+        color_primaries=1,
+        color_trc=1,
+    )
+    with VideoWriter(source, made, like_source=True, timecode=code) as writer:
+        for number in range(3):
+            rgb = smooth_rgb(128, 256, number)
+            writer.write(Frame.from_rgb(rgb, number, rate, pix_fmt, color))
+    info = probe(source)
+    # By FFmpeg's own words, so that the first file is what the test says.
+    assert (info.codec, info.profile, info.pix_fmt) == (codec, profile, pix_fmt)
+    with VideoWriter(out, info, like_source=True, carry=source) as writer:
+        for frame in read_frames(source):
+            writer.write(frame)
+    found = probe(out)
+    assert (found.codec, found.profile, found.pix_fmt) == (codec, profile, pix_fmt)
+    assert found.fps == rate
+    for each in (info, found):
+        assert (each.colorspace, each.color_primaries, each.color_trc) == (1, 1, 1)
+    assert found.color_range == info.color_range
+    assert read_facts(out).timecode == read_facts(source).timecode == code
+    for old, new in zip(read_frames(source), read_frames(out), strict=True):
+        step = 2.0 ** (NATIVE_FORMATS[pix_fmt].bits - 8)
+        for a, b in zip(old.planes(), new.planes(), strict=True):
+            # Of a second generation of the same profile.
+            assert np.abs(a.astype(float) - b).mean() / step < 1.0
+
+
 def test_pq_is_encoded_finer(tmp_path):
     for transfer, crf in ((1, "18"), (16, "12")):
         info = VideoInfo(

@@ -102,7 +102,7 @@ def _paint(scene: Path, dub: Path, frames: tuple[int, ...] = (1,)) -> None:
         for frame in read_frames(scene):
             planes = [plane.copy() for plane in frame.planes()]
             if frame.index in frames:
-                planes[0][MOUTH] = planes[0][MOUTH] // 2 + 100
+                planes[0][MOUTH] = planes[0][MOUTH] // 2 + 6400
             picture = new_picture(frame.pix_fmt, WIDTH, HEIGHT, tuple(planes))
             writer.write(Frame(picture, frame.index, frame.stamp, frame.duration, frame.color))
 
@@ -185,6 +185,33 @@ def test_exr_keeps_header_depth_and_highlights(tmp_path: Path):
     assert np.array_equal(first["G"][0], second["G"][0])
 
 
+def test_a_painted_gradient_has_no_steps_of_ten_bits(tmp_path: Path):
+    exr = pytest.importorskip("OpenEXR")
+    gray = np.full((HEIGHT, WIDTH), 0.18, np.float16)
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    with exr.File(header, dict.fromkeys("RGB", gray)) as file:
+        file.write(str(tmp_path / "a.0001.exr"))
+    sequence = find_sequence(tmp_path / "a.%04d.exr")
+    scene, dub = tmp_path / "s.mkv", tmp_path / "d.mkv"
+    make_working_video(sequence, scene, rate=Fraction(24))
+    # A render's colors are floats: here from 120 to 121 of 255 over the width.
+    levels = np.linspace(120, 121, WIDTH, dtype=np.float32)
+    patch = np.broadcast_to(levels[None, :, None], (12, WIDTH, 3)).astype(np.float32)
+    with VideoWriter(dub, probe(scene), lossless=True) as writer:
+        for frame in read_frames(scene):
+            assert frame.is_deep
+            read = frame.crop_levels(0, 0, WIDTH, HEIGHT)
+            assert read.mean() == pytest.approx(255 * 0.4614, abs=0.02)  # sRGB of 0.18
+            writer.write(frame.with_patch(0, 6, patch, np.ones((12, WIDTH), bool)))
+    assert probe(dub).pix_fmt == "yuv444p16le"
+    write_sequence(sequence, scene, dub, tmp_path / "new.%04d.exr")
+    found = read_image(tmp_path / "new.0001.exr").rgb[10, :, 1].astype(np.float64)
+    wanted = ((levels.astype(np.float64) / 255 + 0.055) / 1.055) ** 2.4
+    # Within a step of half floats, 2^-13 here; steps of ten bits are five times as wide.
+    np.testing.assert_allclose(found, wanted, atol=1.3e-4)
+    assert len(np.unique(found)) > 13
+
+
 def test_lossy_exr_is_written_without_loss(tmp_path: Path):
     exr = pytest.importorskip("OpenEXR")
     pattern = tmp_path / "a.%04d.exr"
@@ -235,7 +262,7 @@ def test_the_video_has_rate_and_timecode_of_the_pictures(tmp_path: Path):
     with pytest.raises(MediaError, match="give --fps"):
         make_working_video(sequence, tmp_path / "a.mkv")
     info = make_working_video(sequence, tmp_path / "a.mkv", rate=Fraction(24))
-    assert (info.fps, info.width, info.height, info.pix_fmt) == (24, WIDTH, HEIGHT, "yuv444p10le")
+    assert (info.fps, info.width, info.height, info.pix_fmt) == (24, WIDTH, HEIGHT, "yuv444p16le")
     # Frame 1001 at 24 frames/s.
     assert read_facts(tmp_path / "a.mkv").timecode == "00:00:41:17"
 
