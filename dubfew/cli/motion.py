@@ -36,7 +36,7 @@ def motion(
         typer.Argument(
             metavar="SOURCE",
             help="Sound of a line, a video of a mouth, or blendshapes: .csv of Live Link Face, "
-            ".json of Audio2Face.",
+            ".json of Audio2Face, .usda of USD.",
         ),
     ],
     options: MotionOptions,
@@ -153,8 +153,8 @@ def edit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also write the edited motion as blendshapes: .csv of Live Link Face (ARKit), or "
-            ".json of Audio2Face.",
+            help="Also write the edited motion as blendshapes: .csv of Live Link Face (ARKit), "
+            ".json of Audio2Face, .usda or .usdc of USD.",
         ),
     ] = None,
     fps: Annotated[

@@ -1,4 +1,4 @@
-"""Blendshape files: Live Link Face CSV (ARKit) and Audio2Face JSON, to and from mouth motion.
+"""Blendshape files: Live Link Face CSV (ARKit), Audio2Face JSON and USD, to and from mouth motion.
 
 A blendshape's weight means something on the rig that it was made for. Here each of the mouth's
 shapes stands for one pose in five controls (`MOUTH_CONTROLS` in `dubfew.speech.visemes`), and the
@@ -23,17 +23,23 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import controls_from_motion
 from dubfew.takes.take import MAX_TAKE_SECONDS, Take, TakeSource
+from dubfew.takes.usd_animation import read_animation, write_animation
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import check_input_file, sha256_file, write_atomic
 from dubfew.utils.spreadsheets import open_csv_table
 
 # Endings of the files, and what they are called.
-BLENDSHAPE_SUFFIXES = {".csv": "Live Link Face CSV", ".json": "Audio2Face JSON"}
+USD_SUFFIXES = (".usda", ".usdc", ".usd")
+BLENDSHAPE_SUFFIXES = {
+    ".csv": "Live Link Face CSV",
+    ".json": "Audio2Face JSON",
+    **dict.fromkeys(USD_SUFFIXES, "USD"),
+}
 # Kind of a take's source that was read from such a file.
 BLENDSHAPE_KIND = "blendshapes"
 # Frames per second that files are written with: that of the app whose format the CSV is, and of
-# Audio2Face's exports.
-DEFAULT_EXPORT_RATE = {".csv": 60.0, ".json": 30.0}
+# Audio2Face's exports, whose rigs take USD as well.
+DEFAULT_EXPORT_RATE = {".csv": 60.0, ".json": 30.0, **dict.fromkeys(USD_SUFFIXES, 30.0)}
 # Largest rate of a file: above it the column of times is something else.
 MAX_EXPORT_RATE = 240.0
 
@@ -190,17 +196,17 @@ def read_blendshapes(path: Path | str) -> Blendshapes:
     """Read a file of blendshapes, which may come from anybody.
 
     Args:
-        path: .csv or .json. The first row is time 0.
+        path: .csv, .json or USD. The first row is time 0.
 
     Raises:
         MediaError: There is no file.
         DubfewError: It is no such file, or has values that are no weights.
+        MissingDependencyError: It is USD, which is not installed.
     """
     path = Path(path)
     check_input_file(path)
     try:
-        text = path.read_text("utf-8-sig")
-        found = _read_csv(text) if path.suffix.lower() == ".csv" else _read_json(text)
+        found = _read_file(path)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = ascii(str(error))[1:-1][:120]
         raise DubfewError(
@@ -218,7 +224,7 @@ def import_take(path: Path | str) -> Take:
     """Make a take of a file of blendshapes.
 
     Args:
-        path: .csv or .json.
+        path: .csv, .json or USD.
 
     Raises:
         MediaError: There is no file.
@@ -239,19 +245,20 @@ def write_blendshapes(
     """Write mouth motion as a file of blendshapes, atomically.
 
     Args:
-        path: .csv or .json.
+        path: .csv, .json, or .usda, .usdc and .usd.
         motion: the motion; time 0 is the first frame.
         rate: frames per second; None takes `DEFAULT_EXPORT_RATE`.
         sound: name of the sound, for Audio2Face's ``trackPath``.
 
     Raises:
-        DubfewError: The name's ending is neither, or the rate is not between 1 and
+        MissingDependencyError: USD is wanted and not installed.
+        DubfewError: The name's ending is another, or the rate is not between 1 and
             `MAX_EXPORT_RATE`.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in BLENDSHAPE_SUFFIXES:
-        raise DubfewError(f"{path.name}: end the name in {' or '.join(BLENDSHAPE_SUFFIXES)}")
+        raise DubfewError(f"{path.name}: end the name in {', '.join(BLENDSHAPE_SUFFIXES)}")
     rate = DEFAULT_EXPORT_RATE[suffix] if rate is None else rate
     if not 1 <= rate <= MAX_EXPORT_RATE:
         raise DubfewError(f"{rate:g} frames/s: give 1 to {MAX_EXPORT_RATE:g}")
@@ -261,8 +268,26 @@ def write_blendshapes(
     rows = np.zeros((count, len(ARKIT_SHAPES)))
     for name, values in shapes.weights.items():
         rows[:, ARKIT_SHAPES.index(name)] = values
+    if suffix in USD_SUFFIXES:
+        write_animation(path, ARKIT_SHAPES, rows, rate)
+        return
     text = _format_csv(rows, rate) if suffix == ".csv" else _format_json(rows, rate, sound)
     write_atomic(path, text.encode())
+
+
+def _read_file(path: Path) -> Blendshapes:
+    """Read a file by its name's ending.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    suffix = path.suffix.lower()
+    if suffix in USD_SUFFIXES:
+        names, rows, times = read_animation(path)
+        columns = {name: rows[:, k] for k, name in enumerate(names) if _find_shapes(name)}
+        return Blendshapes(_collect(columns), times)
+    text = path.read_text("utf-8-sig")
+    return _read_csv(text) if suffix == ".csv" else _read_json(text)
 
 
 def _format_csv(rows: NDArray, rate: float) -> str:

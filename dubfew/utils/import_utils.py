@@ -82,6 +82,13 @@ OPTIONAL_PACKAGES: dict[str, OptionalPackage] = {
             "dubbing",
         ),
         OptionalPackage(
+            "pxr",
+            "usd-core",
+            "animations of USD: `motion`, `edit --export`",
+            "pip install 'dubfew[usd]'",
+            "dubbing",
+        ),
+        OptionalPackage(
             "OpenEXR",
             "OpenEXR",
             "sequences of EXR pictures: `sequence`",

@@ -167,3 +167,50 @@ def test_motion_and_edit_read_and_write_them(tmp_path: Path):
 
 def test_all_shapes_of_arkit_are_there_once():
     assert len(ARKIT_SHAPES) == len({*ARKIT_SHAPES}) == 52
+
+
+@pytest.mark.parametrize("suffix", [".usda", ".usdc"])
+def test_usd_gives_back_weights_and_times(tmp_path: Path, suffix: str):
+    usd = pytest.importorskip("pxr.Usd")
+    motion, path = _speech_like_motion(), tmp_path / f"line{suffix}"
+    write_blendshapes(path, motion, 24)
+    # As USD itself reads it: weights by the names of ARKit, one time code for each frame.
+    stage = usd.Stage.Open(str(path))
+    assert (stage.GetTimeCodesPerSecond(), stage.GetStartTimeCode()) == (24, 0)
+    prim = stage.GetDefaultPrim()
+    assert (prim.GetTypeName(), str(prim.GetPath())) == ("SkelAnimation", "/mouth")
+    assert tuple(prim.GetAttribute("blendShapes").Get()) == ARKIT_SHAPES
+    count = int(stage.GetEndTimeCode()) + 1
+    assert count == int(motion.times[-1] * 24 + 1e-6) + 1
+    wanted = motion_to_blendshapes(motion.resample(np.arange(count) / 24)).weights
+    found = read_blendshapes(path)
+    np.testing.assert_allclose(found.times, np.arange(count) / 24)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found.weights[name], values, atol=1e-6)
+    again = motion_from_blendshapes(Blendshapes(wanted, np.arange(count) / 24))
+    np.testing.assert_allclose(import_take(path).motion.displacement, again.displacement, atol=1e-6)
+
+
+def test_usd_of_others_is_read_alone_and_checked(tmp_path: Path):
+    pytest.importorskip("pxr.Usd")
+    path = tmp_path / "face.usda"
+    body = (
+        '#usda 1.0\n(\n  timeCodesPerSecond = 30\n  subLayers = [@none.usda@]\n)\ndef "a" {{\n'
+        'def SkelAnimation "b" {{\n'
+        ' uniform token[] blendShapes = ["face:jawOpen", "browDownLeft"]\n'
+        " float[] blendShapeWeights.timeSamples = {{ 10: {}, 25: [1, 0] }}\n}}\n}}\n"
+    )
+    path.write_text(body.format("[0.5, 1]"))
+    found = read_blendshapes(path)
+    np.testing.assert_allclose(found.times, [0, 0.5])
+    np.testing.assert_allclose(found.weights["jawOpen"], [0.5, 1])
+    for wrong, reason in (("[0.5]", "not one weight"), ("[50, 1]", "no weights from 0 to 1")):
+        path.write_text(body.format(wrong))
+        with pytest.raises(DubfewError, match=reason):
+            read_blendshapes(path)
+    path.write_text('#usda 1.0\ndef Mesh "m" {}\n')
+    with pytest.raises(DubfewError, match="no animation"):
+        read_blendshapes(path)
+    path.write_text("broken")
+    with pytest.raises(DubfewError, match="no USD file"):
+        read_blendshapes(path)
