@@ -29,6 +29,7 @@ COMMANDS = {
     "batch": "batch:batch",
     "conform": "conform:conform",
     "review": "review:review",
+    "turnover": "turnover:turnover",
     "speakers": "speakers:speakers",
     "sequence": "sequence:sequence_app",
     "evaluate": "evaluate:evaluate",

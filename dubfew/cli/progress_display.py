@@ -43,6 +43,7 @@ STAGE_WORDS = {
     "batch": "doing the jobs",
     "shots": "cutting the shots",
     "review": "making videos of the takes",
+    "turnover": "writing folders",
     DONE_STAGE: "done",
 }
 # Shortest time between two plain lines, s: a log of an hour stays readable.
