@@ -102,7 +102,8 @@ def _describe_take(take: Path, row: Mapping[str, Any], media: Path) -> dict[str,
     sha256 = sha256_file(take)
     stem = f"{row['id']}-{sha256[:8]}"
     facts_path = media / f"{stem}.json"
-    if not facts_path.exists():
+    # Pages of earlier versions had one box for all mouths.
+    if not facts_path.exists() or "mouths" not in json.loads(facts_path.read_bytes()):
         facts = write_pair(Path(row["video"]), take, media / f"{stem}.mp4", media / f"{stem}.jpg")
         # Last: it says that the others are complete.
         write_atomic(facts_path, json.dumps(facts.to_json()).encode())

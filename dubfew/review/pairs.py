@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import binary_dilation, gaussian_filter1d, label
 
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_audio, read_frames
 from dubfew.utils.files import atomic_path
@@ -27,10 +27,30 @@ _BLOCK_PX = 8
 _PAINTED_LEVELS = 5
 # Margin around what was painted, as a factor of its size.
 _BOX_MARGIN = 1.7
-# Standard deviation of the filter that calms the box, frames.
-_BOX_SMOOTHING_FRAMES = 4.0
+# Standard deviation of the filter that calms the box, frames: about a syllable's jitter of what
+# differs, and less than a turn of the head.
+_BOX_SMOOTHING_FRAMES = 3.0
+# Gap between painted blocks up to which they are one mouth, blocks; and the fewest of a mouth.
+_GAP_BLOCKS, _MIN_BLOCKS = 2, 3
+# Distance that a mouth moves at most from one painted frame to the next, as a multiple of its size.
+_MAX_STEP_SIZES = 1.0
+# Share of the painted frames from which something that was painted counts as a mouth.
+_MIN_MOUTH_SHARE = 0.1
 # Sample rate at which the peaks of the sound are read, Hz.
 _PEAK_RATE_HZ = 16000
+
+
+@dataclass(frozen=True)
+class PaintedMouth:
+    """The way of one painted mouth through a take.
+
+    Attributes:
+        path: middle of it in each frame, x and y as shares of the picture. [N][2]
+        size: edge of the square around it, as a share of the picture's width.
+    """
+
+    path: tuple[tuple[float, float], ...]
+    size: float
 
 
 @dataclass(frozen=True)
@@ -43,9 +63,7 @@ class PairFacts:
         fps: exact frame rate.
         frames: number of frames.
         peaks: loudest sample of each frame, 0 to 100; empty without sound.
-        boxes: middle of what was painted in each frame, x and y as shares of the picture; empty if
-            nothing was. [N][2]
-        box_size: edge of the square around it, as a share of the picture's width.
+        mouths: what was painted, from left to right.
     """
 
     width: int
@@ -53,8 +71,7 @@ class PairFacts:
     fps: Fraction
     frames: int
     peaks: tuple[int, ...]
-    boxes: tuple[tuple[float, float], ...]
-    box_size: float
+    mouths: tuple[PaintedMouth, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON."""
@@ -64,8 +81,7 @@ class PairFacts:
             "fps": [self.fps.numerator, self.fps.denominator],
             "frames": self.frames,
             "peaks": self.peaks,
-            "boxes": self.boxes,
-            "box_size": self.box_size,
+            "mouths": [{"path": mouth.path, "size": mouth.size} for mouth in self.mouths],
         }
 
 
@@ -88,7 +104,7 @@ def write_pair(scene: Path, take: Path, out: Path, still: Path) -> PairFacts:
     width = 2 * (min(MAX_CELL_PX, round(info.width * float(info.sample_aspect))) // 2)
     height = 2 * max(1, round(width * shape / 2))
     sound = AudioSource(take, pad=False) if info.has_audio else None
-    found: list[tuple[float, float, float] | None] = []
+    found: list[list[tuple[float, float, float]]] = []
     middle: Image.Image | None = None
     half = (info.frames or 0) // 2
     canvas_info = VideoInfo(out, 2 * width, height, info.fps)
@@ -106,45 +122,77 @@ def write_pair(scene: Path, take: Path, out: Path, still: Path) -> PairFacts:
     assert middle is not None  # a video has frames
     with atomic_path(still) as temporary:
         middle.save(temporary, format="JPEG", quality=85)
-    boxes, size = _follow_boxes(found, width / height)
+    mouths = _follow_mouths(found, width / height)
     peaks = _read_peaks(take, info.fps, len(found)) if info.has_audio else ()
-    return PairFacts(width, height, info.fps, len(found), peaks, boxes, size)
+    return PairFacts(width, height, info.fps, len(found), peaks, mouths)
 
 
 def _find_painted(
     before: NDArray[np.uint8], after: NDArray[np.uint8]
-) -> tuple[float, float, float] | None:
-    """Find middle x and y and the larger edge of what differs, as shares of width and height."""
+) -> list[tuple[float, float, float]]:
+    """Find middle x and y and the larger edge of all that differs, as shares of width and height.
+
+    Parts that lie apart, such as two mouths, are listed by themselves.
+    """
     if before.shape != after.shape:
-        return None
+        return []
     pair = [
         np.asarray(Image.fromarray(each).convert("L").reduce(_BLOCK_PX), np.float32)
         for each in (before, after)
     ]
-    rows, columns = np.nonzero(np.abs(pair[0] - pair[1]) > _PAINTED_LEVELS)
-    if len(rows) < 3:
-        return None
-    height, width = pair[0].shape
-    # Without the outermost pixels, which may be an encoder's.
-    top, bottom = np.quantile(rows, (0.05, 0.95))
-    left, right = np.quantile(columns, (0.05, 0.95))
-    edge = max(right - left, bottom - top) + 1
-    return (left + right + 1) / 2 / width, (top + bottom + 1) / 2 / height, edge / width
+    differs = np.abs(pair[0] - pair[1]) > _PAINTED_LEVELS
+    near = np.ones((2 * _GAP_BLOCKS + 1, 2 * _GAP_BLOCKS + 1), bool)
+    parts, count = label(binary_dilation(differs, near))
+    height, width = differs.shape
+    found = []
+    for part in range(1, count + 1):
+        rows, columns = np.nonzero(differs & (parts == part))
+        if len(rows) < _MIN_BLOCKS:
+            continue
+        # Without the outermost pixels, which may be an encoder's.
+        top, bottom = np.quantile(rows, (0.05, 0.95))
+        left, right = np.quantile(columns, (0.05, 0.95))
+        edge = float(max(right - left, bottom - top) + 1)
+        middle = float(left + right + 1) / 2 / width, float(top + bottom + 1) / 2 / height
+        found.append((*middle, edge / width))
+    return found
 
 
-def _follow_boxes(
-    found: list[tuple[float, float, float] | None], aspect: float
-) -> tuple[tuple[tuple[float, float], ...], float]:
-    """Make a calm path and one size of what was found in single frames."""
-    rows = [row for row, each in enumerate(found) if each is not None]
-    if not rows:
-        return (), 0.0
-    known = np.array([found[row] for row in rows], np.float64)
-    every = np.arange(len(found))
-    path = np.stack([np.interp(every, rows, known[:, k]) for k in range(2)], 1)
-    path = gaussian_filter1d(path, _BOX_SMOOTHING_FRAMES, axis=0, mode="nearest")
-    size = float(np.clip(_BOX_MARGIN * np.quantile(known[:, 2], 0.9), 0.08, min(1.0, 1 / aspect)))
-    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in path), round(size, 4)
+def _follow_mouths(
+    found: list[list[tuple[float, float, float]]], aspect: float
+) -> tuple[PaintedMouth, ...]:
+    """Follow each painted part from frame to frame, along a calm path and in one size."""
+    tracks: list[list[tuple[int, tuple[float, float, float]]]] = []
+    for row, parts in enumerate(found):
+        # The nearest first, so that a part of noise takes no mouth's place.
+        pairs = sorted(
+            (float(np.hypot(part[0] - last[0], (part[1] - last[1]) / aspect)), k, number)
+            for k, part in enumerate(parts)
+            for number, track in enumerate(tracks)
+            for last in (track[-1][1],)
+        )
+        free, open_tracks = {*range(len(parts))}, {*range(len(tracks))}
+        for distance, k, number in pairs:
+            reach = _MAX_STEP_SIZES * max(parts[k][2], tracks[number][-1][1][2])
+            if k in free and number in open_tracks and distance <= reach:
+                tracks[number].append((row, parts[k]))
+                free.discard(k)
+                open_tracks.discard(number)
+        tracks += [[(row, parts[k])] for k in sorted(free)]
+    painted = sum(bool(parts) for parts in found)
+    kept = [track for track in tracks if len(track) >= max(1, _MIN_MOUTH_SHARE * painted)]
+    mouths = []
+    for track in kept:
+        rows = [row for row, _ in track]
+        known = np.array([part for _, part in track], np.float64)
+        every = np.arange(len(found))
+        path = np.stack([np.interp(every, rows, known[:, k]) for k in range(2)], 1)
+        path = gaussian_filter1d(path, _BOX_SMOOTHING_FRAMES, axis=0, mode="nearest")
+        edge = _BOX_MARGIN * float(np.quantile(known[:, 2], 0.9))
+        size = float(np.clip(edge, 0.08, min(1.0, 1 / aspect)))
+        plain = tuple((round(float(x), 4), round(float(y), 4)) for x, y in path)
+        mouths.append(PaintedMouth(plain, round(size, 4)))
+    return tuple(sorted(mouths, key=lambda mouth: mouth.path[0][0]))
 
 
 def _read_peaks(path: Path, fps: Fraction, frames: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from dubfew.errors import DubfewError
 from dubfew.jobs.description import JobDescription
 from dubfew.media import Audio, AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.in_memory import write_audio
+from dubfew.review import pairs
 from dubfew.review.make import make_review
 from dubfew.review.markers import mark_timelines
 from dubfew.utils.files import sha256_file
@@ -57,6 +58,30 @@ def folder(tmp_path: Path) -> Path:
     return out
 
 
+def test_each_mouth_is_followed_and_centered():
+    """Two mouths that move in opposite directions, one of them not painted for a while."""
+    count = 40
+    places = [(60 + 3 * number, 240 - 3 * number) for number in range(count)]
+    found = []
+    for number, (first, second) in enumerate(places):
+        before = np.full((240, 320, 3), 90, np.uint8)
+        after = before.copy()
+        after[60:90, first - 20 : first + 20] = 200
+        if not 10 <= number < 14:
+            after[150:180, second - 20 : second + 20] = 40
+        found.append(pairs._find_painted(before, after))
+    assert [len(parts) for parts in found] == [1 if 10 <= n < 14 else 2 for n in range(count)]
+    one, other = pairs._follow_mouths(found, 320 / 240)
+    for number in range(3, count - 3):
+        first, second = places[number]
+        assert one.path[number] == pytest.approx((first / 320, 75 / 240), abs=0.02)
+        assert other.path[number] == pytest.approx((second / 320, 165 / 240), abs=0.02)
+    assert 40 / 320 < one.size < 0.35
+    # A flicker elsewhere is no mouth.
+    found[20].append((0.9, 0.9, 0.02))
+    assert len(pairs._follow_mouths(found, 320 / 240)) == 2
+
+
 def read_data(folder: Path) -> dict:
     text = (folder / "review" / "review.js").read_text()
     return json.loads(text.removeprefix("const REVIEW = ").rstrip(";\n"))
@@ -74,9 +99,10 @@ def test_a_page_shows_original_and_takes(folder):
     assert newest["sha256"] == sha256_file(folder / "one.mp4")
     assert (newest["frames"], newest["fps"], newest["width"]) == (FRAMES, [25, 1], 320)
     # The middle of the square, and more than its edge.
-    assert newest["boxes"][3] == pytest.approx([180 / 320, 100 / 240], abs=0.02)
-    assert earlier["boxes"][3] == pytest.approx([60 / 320, 100 / 240], abs=0.02)
-    assert 40 / 320 < newest["box_size"] < 0.4
+    (mouth,) = newest["mouths"]
+    assert mouth["path"][3] == pytest.approx([180 / 320, 100 / 240], abs=0.02)
+    assert earlier["mouths"][0]["path"][3] == pytest.approx([60 / 320, 100 / 240], abs=0.02)
+    assert 40 / 320 < mouth["size"] < 0.4
     assert newest["peaks"][-1] > 90 > 5 > newest["peaks"][0]
     assert earlier["peaks"] == []
     pair = folder / "review" / newest["video"]
@@ -84,10 +110,14 @@ def test_a_page_shows_original_and_takes(folder):
     picture = next(read_frames(pair)).to_rgb()
     assert picture[100, 180].mean() == pytest.approx(90, abs=4)
     assert picture[100, 320 + 180].mean() == pytest.approx(200, abs=4)
-    # What is there is not made again.
+    # What is there is not made again, unless an earlier version has made it.
     stamp = pair.stat().st_mtime_ns
     make_review(folder)
     assert pair.stat().st_mtime_ns == stamp
+    facts = pair.with_suffix(".json")
+    facts.write_text('{"boxes": []}')
+    make_review(folder)
+    assert "mouths" in json.loads(facts.read_text())
 
 
 def test_a_folder_without_a_batch(tmp_path):
