@@ -20,7 +20,7 @@ MAX_ROLES = 16
 OPTIONS_OF_ONE_MOUTH = (
     *("audio", "audio_track", "proxy", "face", "anyone", "drive", "driver", "motion", "transcript"),
     *("fit", "preview", "into", "from_seconds", "to_seconds", "revision"),
-    *("plot", "report", "debug", "speech"),
+    *("plot", "debug", "speech"),
 )
 
 

@@ -27,6 +27,7 @@ from dubfew.marks.sidecar import credentials_path
 from dubfew.marks.watermark import WatermarkEmbedder
 from dubfew.media import Frame, VideoWriter, read_audio
 from dubfew.media.field_splitting import count_painted_frames, count_woven, weave_fields
+from dubfew.media.fields import stated_fields
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.media.reading import read_last_duration
 from dubfew.media.speech_span import read_speech_span
@@ -61,7 +62,8 @@ from dubfew.render.placed_sound import PlacedSound, compose_sound
 from dubfew.render.prediction import MouthPredictor
 from dubfew.render.predictors import make_predictor
 from dubfew.render.publish import sign_and_log
-from dubfew.render.scene import refine_as_learned
+from dubfew.render.report import ReportedMouth, describe_job, write_render_report
+from dubfew.render.scene import DrivenScene, refine_as_learned
 from dubfew.render.schedule import FrameSchedule, schedule_frames
 from dubfew.render.sound import list_output_sounds, parse_mix
 from dubfew.render.sources import RenderSources, find_input_transform, stated_scene
@@ -234,6 +236,7 @@ def _render_prepared(
     sources = replace(sources, audio=sound, audio_track=None)
     written = _write_cast(roles, replace(job, sources=sources), schedule, whole)
     notes = [*written.notes]
+    reported: list[ReportedMouth] = []
     for driven, (_, note) in zip(roles, chosen, strict=True):
         actor = driven.prepared.job.actor
         skipped, light = describe_skipped_frames(driven.track), driven.predictor.light
@@ -255,6 +258,21 @@ def _render_prepared(
             needs.describe(),
         )
         notes += [f"{driven.prepared.role.actor}: {line}" for line in about if line]
+        if options.report is not None:
+            # A mouth follows its lines, whatever drives the scene.
+            heard = replace(driven.prepared.job, sources=replace(sources, drive="audio"))
+            facts = {
+                **describe_job(heard),
+                "mouth": "follows its lines",
+                "watermark": driven.provenance.watermark,
+            }
+            own = DrivenScene(schedule, driven.track, driven.motion)
+            about = (*written.notes, *about)
+            mouth = ReportedMouth(heard, own, _find_painted(driven), facts, [*filter(None, about)])
+            reported.append(mouth)
+    if options.report is not None:
+        with stated_fields(job.output, sources.field_order):
+            write_render_report(Path(options.report), reported)
     whole.finish()
     return CastResult(
         output=job.output,

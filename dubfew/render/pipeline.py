@@ -51,7 +51,7 @@ from dubfew.render.redo import (
     list_passage_sounds,
     passage_weights,
 )
-from dubfew.render.report import describe_job, write_render_report
+from dubfew.render.report import ReportedMouth, describe_job, write_render_report
 from dubfew.render.scene import DrivenScene, drive_scene, track_scene
 from dubfew.render.scene_painter import ScenePainter
 from dubfew.render.sound import describe_mix_peak, list_output_sounds
@@ -316,9 +316,8 @@ def _render_tracked_job(
     if options.report is not None:
         facts = {**describe_job(job), "watermark": written.watermark}
         with stated_fields(job.output, sources.field_order):
-            write_render_report(
-                Path(options.report), job, scene, written.painted, facts, [*filter(None, notes)]
-            )
+            mouth = ReportedMouth(job, scene, written.painted, facts, [*filter(None, notes)])
+            write_render_report(Path(options.report), [mouth])
     progress.finish()
     return RenderResult(
         output=job.output,

@@ -99,28 +99,50 @@ def pick_moments(
     return found
 
 
-def write_render_report(
-    path: Path,
-    job: RenderJob,
-    scene: DrivenScene,
-    painted: NDArray[np.bool_],
-    facts: Mapping[str, float | int | str | None],
-    notes: Sequence[str],
-) -> None:
+@dataclass(frozen=True)
+class ReportedMouth:
+    """A mouth of a finished output, for the page about it.
+
+    Attributes:
+        job: the render; its sources say what was heard.
+        scene: its frames with their mouths.
+        painted: True for each frame in which the mouth was painted. [N]
+        facts: what was done, by name.
+        notes: what the user should know, the most important first.
+    """
+
+    job: RenderJob
+    scene: DrivenScene
+    painted: NDArray[np.bool_]
+    facts: Mapping[str, float | int | str | None]
+    notes: Sequence[str]
+
+
+def write_render_report(path: Path, mouths: Sequence[ReportedMouth]) -> None:
     """Write the page about a finished output.
 
     Args:
         path: HTML file to write.
-        job: the render.
-        scene: its frames with their mouths.
-        painted: True for each frame in which a mouth was painted. [N]
-        facts: what was done, by name.
-        notes: what the user should know, the most important first.
+        mouths: what was painted in it: one mouth, or those of a cast.
 
     Raises:
         MediaError: The output or its scene cannot be read.
         OSError: The page cannot be written.
     """
+    sections, verdicts = [], []
+    for number, mouth in enumerate(mouths):
+        actor = mouth.job.actor.revision.actor
+        title = "" if len(mouths) == 1 else f"{actor}: "
+        made, verdict = _report_mouth(mouth, title, f"both{number}")
+        sections += made
+        verdicts.append(title + verdict)
+    name = mouths[0].job.output.name
+    write_html_page(path, f"Report of {name}", sections, note=" ".join(verdicts))
+
+
+def _report_mouth(mouth: ReportedMouth, title: str, video_id: str) -> tuple[list[str], str]:
+    """Make the sections about a mouth, and say what its measures amount to."""
+    job, scene, painted = mouth.job, mouth.scene, mouth.painted
     track, head = scene.track, job.actor.head
     windows = compute_track_regions(track, head).window
     pairs = _MouthPairs(job, scene, windows)
@@ -143,21 +165,21 @@ def write_render_report(
     # Decoded again for a few frames, rather than keeping all crops of the video.
     pictures = pairs.crop_rows([row for row, _ in shown])
     sections = [
-        _warnings_section(notes),
-        _video_section(embedded, float(track.times[-1]) > MAX_VIDEO_SECONDS),
-        _moments_section(shown, pictures, track.times),
+        _warnings_section(mouth.notes, title),
+        _video_section(embedded, float(track.times[-1]) > MAX_VIDEO_SECONDS, title, video_id),
+        _moments_section(shown, pictures, track.times, title, video_id),
         html_section(
-            "Opening of the lips, and the sound",
+            f"{title}Opening of the lips, and the sound",
             _draw_opening(job, track, scene.motion, painted),
         ),
         html_section(
-            "Distance to the nearest mouth of the footage; above 1 the footage lacks it",
+            f"{title}Distance to the nearest mouth of the footage; above 1 the footage lacks it",
             render_curves_svg(track, {"distance": measures.unseen}, ~painted),
         ),
-        metrics_table("What was done", facts),
+        metrics_table(f"{title}What was done", mouth.facts),
     ]
     verdict = describe_verdict(len(moments), int(painted.sum()), len(track), pairs.is_whole)
-    write_html_page(path, f"Report of {job.output.name}", sections, note=verdict)
+    return sections, verdict
 
 
 def describe_job(job: RenderJob) -> dict[str, str]:
@@ -350,18 +372,18 @@ def _draw_opening(
     return render_curves_svg(track, curves, ~painted) + key
 
 
-def _warnings_section(notes: Sequence[str]) -> str:
+def _warnings_section(notes: Sequence[str], title: str) -> str:
     """List the notes of the render."""
     items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    return html_section("Warnings", f"<ul>{items}</ul>" if items else "<p>None.</p>")
+    return html_section(f"{title}Warnings", f"<ul>{items}</ul>" if items else "<p>None.</p>")
 
 
-def _video_section(embedded: str, is_cut: bool) -> str:
+def _video_section(embedded: str, is_cut: bool, title: str, video_id: str) -> str:
     """Embed the video of both."""
     cut = f" The first {MAX_VIDEO_SECONDS:.0f} s." if is_cut else ""
     return html_section(
-        "Before and after",
-        f'<video id="both" controls playsinline style="{VIDEO_STYLE}" '
+        f"{title}Before and after",
+        f'<video id="{video_id}" controls playsinline style="{VIDEO_STYLE}" '
         f'src="data:video/mp4;base64,{embedded}"></video>'
         f'<p class="key">Left the scene, right the output; below, their mouths.{cut}</p>',
     )
@@ -371,6 +393,8 @@ def _moments_section(
     moments: Sequence[tuple[int, str]],
     pictures: Mapping[int, tuple[RgbImage, RgbImage]],
     times: NDArray[np.float64],
+    title: str,
+    video_id: str,
 ) -> str:
     """Show the moments to look at; a click plays the video from there."""
     figures = []
@@ -383,7 +407,7 @@ def _moments_section(
             for word, pixels in zip(("before", "after"), pictures[row], strict=True)
         )
         # Half a second before: a fault is easier to see in motion than as a still.
-        jump = f"document.getElementById('both').currentTime={max(0.0, time - 0.5):.2f}"
+        jump = f"document.getElementById('{video_id}').currentTime={max(0.0, time - 0.5):.2f}"
         figures.append(
             f'<figure onclick="{jump}" style="cursor:pointer">{pair}'
             f"<figcaption>{time:.2f} s: {html.escape(reason)}</figcaption></figure>"
@@ -391,4 +415,6 @@ def _moments_section(
     if not figures:
         return ""
     key = '<p class="key">Above before, below after. A click goes there in the video.</p>'
-    return html_section("Moments to look at", f'<div class="strip">{"".join(figures)}</div>{key}')
+    return html_section(
+        f"{title}Moments to look at", f'<div class="strip">{"".join(figures)}</div>{key}'
+    )

@@ -60,6 +60,7 @@ def done(registry, clip, two, line, folder):
         out=folder / "cast.mkv",
         lossless=True,
         registry=registry,
+        report=folder / "cast.html",
         progress=told.append,
     )
     return result, told
@@ -91,6 +92,18 @@ def test_each_mouth_is_painted_in_its_lines_alone(done, two):
 def _left_face_is(video: Path, number: int) -> bool:
     seen = dubfew.track(video, face=str(number))
     return bool(seen.landmarks[0, 1, 0] < seen.width / 2)
+
+
+@pytest.mark.slow
+def test_the_report_has_a_part_for_each_mouth(done, folder):
+    page = (folder / "cast.html").read_text()
+    assert page.count("<video ") == page.count("follows its lines") == 2
+    assert 'id="both0"' in page
+    assert 'id="both1"' in page
+    result, _ = done
+    # The verdict of each, by its own painted frames.
+    for edited in result.edited_frames:
+        assert f" {edited} of {result.frames} frames are painted" in page
 
 
 @pytest.mark.slow
