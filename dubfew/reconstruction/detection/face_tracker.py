@@ -1,4 +1,4 @@
-"""Face tracker: the faces of a frame are linked to those of the frames before, by position."""
+"""Face tracker: the faces of a frame are linked to those of the frames before, by their motion."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ MAX_LOST_FRAMES = 12
 # A tracklet keeps a crop for re-identification from every 12th frame. More crops cost time, fewer
 # leave short tracklets without one.
 CROP_INTERVAL_FRAMES = 12
+# Frames before a face was lost that its speed is taken from. More are slow to follow a turn, fewer
+# have the detector's noise.
+SPEED_FRAMES = 6
 # Distance of faces, in face widths, above which all matches are equally bad.
 MAX_MATCH_DISTANCE_WIDTHS = 10.0
 
@@ -75,13 +78,37 @@ class TrackletSet:
         return take_rows(self.landmarks, np.array(tracklet.rows))
 
 
+@dataclass
+class _ActiveTracklet:
+    """A tracklet that may go on, its last landmarks, and where it was lately.
+
+    Attributes:
+        tracklet: the tracklet.
+        face: its last landmarks, px. [478, 3]
+        centers: middle of the last faces, px. [2] each, `SPEED_FRAMES` at most
+    """
+
+    tracklet: Tracklet
+    face: FloatArray
+    centers: list[FloatArray] = field(default_factory=list)
+
+    def predict_face(self, frame: int) -> FloatArray:
+        """Predict the landmarks in a frame, as if the face moved on as it did, px. [478, 3]"""
+        frames = self.tracklet.frames[-len(self.centers) :]
+        shift = predict_face_shift(np.array(frames), np.array(self.centers), frame)
+        return self.face + np.append(shift, 0).astype(np.float32)
+
+
 class FaceTracker:
-    """Link the faces of every frame into tracklets. Feed it frames in order."""
+    """Link the faces of every frame into tracklets. Feed it frames in order.
+
+    A face is looked for where its motion takes it. So two people who cross keep their tracklets,
+    although the one behind is not seen for a while.
+    """
 
     def __init__(self) -> None:
         self._tracklets: list[Tracklet] = []
-        # Tracklets that may go on, each with its last landmarks.
-        self._active_tracklets: list[tuple[Tracklet, FloatArray]] = []
+        self._active_tracklets: list[_ActiveTracklet] = []
         self._landmarks = GrowableArray((NUM_LANDMARKS, 3), np.float32)
         self._patches = GrowableArray((PATCH_HEIGHT_PX, PATCH_WIDTH_PX, 3), np.uint8)
 
@@ -105,19 +132,21 @@ class FaceTracker:
             []
             if is_new_shot
             else [
-                (tracklet, last_face)
-                for tracklet, last_face in self._active_tracklets
-                if frame_index - tracklet.frames[-1] <= MAX_LOST_FRAMES
+                active
+                for active in self._active_tracklets
+                if frame_index - active.tracklet.frames[-1] <= MAX_LOST_FRAMES
             ]
         )
-        for face, place in zip(faces, self._match_faces(faces), strict=True):
+        matches = self._match_faces(frame_index, faces)
+        for face, place in zip(faces, matches, strict=True):
             # A face without an active tracklet starts one.
             if place is None:
                 place = len(self._active_tracklets)
-                self._active_tracklets.append((Tracklet(), face))
-                self._tracklets.append(self._active_tracklets[place][0])
-            tracklet = self._active_tracklets[place][0]
-            self._active_tracklets[place] = tracklet, face
+                self._active_tracklets.append(_ActiveTracklet(Tracklet(), face))
+                self._tracklets.append(self._active_tracklets[place].tracklet)
+            active = self._active_tracklets[place]
+            tracklet, active.face = active.tracklet, face
+            active.centers = [*active.centers[1 - SPEED_FRAMES :], face[:, :2].mean(0)]
             tracklet.frames.append(frame_index)
             tracklet.rows.append(len(self._landmarks))
             self._landmarks.append(face)
@@ -128,8 +157,10 @@ class FaceTracker:
                 if len(tracklet.crops) > 2 * NUM_DESCRIPTOR_CROPS:
                     del tracklet.crops[1::2]
 
-    def _match_faces(self, faces: Sequence[FloatArray]) -> list[int | None]:
+    def _match_faces(self, frame_index: int, faces: Sequence[FloatArray]) -> list[int | None]:
         """Assign faces to active tracklets, so that the sum of distances is smallest.
+
+        Distances are those to where the tracklets' motion takes them.
 
         Returns:
             Index of the active tracklet for each face, None where none is near enough.
@@ -137,18 +168,19 @@ class FaceTracker:
         result: list[int | None] = [None] * len(faces)
         if not faces or not self._active_tracklets:
             return result
+        predicted = [active.predict_face(frame_index) for active in self._active_tracklets]
         # Distances of all pairs. They are limited before the assignment, so that one hopeless pair
         # cannot spoil the others.
         distance = np.array(
-            [
-                [face_center_distance(last, face) for _, last in self._active_tracklets]
-                for face in faces
-            ]
+            [[face_center_distance(place, face) for place in predicted] for face in faces]
         )
         matches = _assign_nearest(np.minimum(distance, MAX_MATCH_DISTANCE_WIDTHS))
-        # The assignment pairs as many faces as it can: drop the pairs that are too far apart.
+        # The assignment pairs as many faces as it can: drop the pairs that are too far apart. A
+        # head may also have stopped where it was.
         for row, column in matches:
-            if distance[row, column] < MAX_FACE_STEP_WIDTHS:
+            last = self._active_tracklets[column].face
+            nearest = min(distance[row, column], face_center_distance(last, faces[row]))
+            if nearest < MAX_FACE_STEP_WIDTHS:
                 result[row] = int(column)
         return result
 
@@ -157,6 +189,33 @@ class FaceTracker:
         return TrackletSet(
             self._tracklets, self._landmarks.take_array(), self._patches.take_array()
         )
+
+
+def predict_face_shift(
+    frames: NDArray[np.integer],  # [K]
+    centers: NDArray[np.floating],  # [K, 2]
+    frame: int,
+) -> NDArray[np.float64]:  # [2]
+    """Predict how far a face has moved since it was last seen, at its last speed.
+
+    Args:
+        frames: the last frames in which it was seen, rising. [K]
+        centers: its middle in them, px. [K, 2]
+        frame: frame to predict; before the first one, it is predicted backward from there.
+
+    Returns:
+        Shift from the last center, or from the first one before it, px. [2]
+
+    Example:
+        >>> centers = np.array([[0.0, 0], [2, 0], [4, 0]])
+        >>> predict_face_shift(np.array([7, 8, 9]), centers, 14).tolist()
+        [10.0, 0.0]
+    """
+    if len(frames) < 2:
+        return np.zeros(2)
+    speed = (centers[-1] - centers[0]) / float(frames[-1] - frames[0])
+    known = frames[-1] if frame >= frames[-1] else frames[0]
+    return np.asarray(speed * float(frame - known))
 
 
 def _assign_nearest(distance: NDArray) -> list[tuple[int, int]]:

@@ -18,9 +18,11 @@ from dubfew.reconstruction.detection.face_descriptors import (
 )
 from dubfew.reconstruction.detection.face_tracker import (
     MAX_LOST_FRAMES,
+    SPEED_FRAMES,
     Tracklet,
     TrackletSet,
     face_center_distance,
+    predict_face_shift,
 )
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
 from dubfew.reconstruction.detection.shots import MAX_FACE_STEP_WIDTHS, find_face_jumps
@@ -33,6 +35,9 @@ MIN_PERSON_FRAMES = 5
 # Descriptor distance of tracklets without a crop, in units of the largest distance within one
 # person: above 1, so that they are joined only with a tracklet that goes on at the same place.
 UNKNOWN_DESCRIPTOR_DISTANCE = 2.0
+# Longest time for which a face that is not seen is taken to move on as it did, frames: somebody who
+# passes behind another one. Later the place alone counts.
+MAX_MOVING_FRAMES = 48
 # Distance of tracklets that are seen at the same time: they are never one person.
 SIMULTANEOUS_DISTANCE = 1e6
 
@@ -202,15 +207,13 @@ def _group_tracklets(
         for tracklet in tracklets
     ]
     count = len(tracklets)
-    # Where each tracklet begins and ends, to see whether another one continues it.
-    ends = [(landmarks[tracklet.rows[0]], landmarks[tracklet.rows[-1]]) for tracklet in tracklets]
     same_person_distance = descriptor.same_person_distance * MEAN_DESCRIPTOR_FACTOR
     # Distances of all pairs, in units of the largest distance within one person.
     distance = np.zeros((count, count))
     for i in range(count):
         for j in range(i):
             early, late = sorted((i, j), key=lambda k: tracklets[k].frames[0])
-            is_near = face_center_distance(ends[early][1], ends[late][0]) < MAX_FACE_STEP_WIDTHS
+            is_near = _is_continued(tracklets[early], tracklets[late], landmarks)
             distance[i, j] = distance[j, i] = _tracklet_distance(
                 tracklets[early],
                 tracklets[late],
@@ -225,6 +228,23 @@ def _group_tracklets(
         [tracklet for tracklet, own in zip(tracklets, labels, strict=True) if own == label]
         for label in np.unique(labels)
     ]
+
+
+def _is_continued(early: Tracklet, late: Tracklet, landmarks: FloatArray) -> bool:
+    """Tell whether a tracklet begins where another one was going, or where it ended long ago."""
+    last, first = landmarks[early.rows[-1]], landmarks[late.rows[0]]
+    if late.frames[0] - early.frames[-1] <= MAX_MOVING_FRAMES:
+        # Half of the way forward from the end, half of it backward from the begin.
+        middle = (early.frames[-1] + late.frames[0]) // 2
+        for tracklet, rows in (
+            (early, slice(-SPEED_FRAMES, None)),
+            (late, slice(0, SPEED_FRAMES)),
+        ):
+            centers = landmarks[tracklet.rows[rows], :, :2].mean(axis=1)
+            shift = predict_face_shift(np.array(tracklet.frames[rows]), centers, middle)
+            moved = np.append(shift, 0).astype(np.float32)
+            last, first = (last + moved, first) if tracklet is early else (last, first + moved)
+    return face_center_distance(last, first) < MAX_FACE_STEP_WIDTHS
 
 
 def _descriptor_distance(

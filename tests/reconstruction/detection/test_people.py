@@ -83,6 +83,34 @@ def test_the_track_is_of_the_chosen_person(clip_of_two, detections):
     assert (center[SHOT:] > SIDE).all()
 
 
+def test_people_who_cross_keep_their_identities(tmp_path, monkeypatch):
+    """One passes in front of the other, within a shot: for a while one face alone is seen."""
+    monkeypatch.setattr(people, "load_face_descriptor", UpperFaceDescriptor)
+    one, other = (person_frames(seed, SIDE) for seed in (3, 4))
+    count = 24
+    places = np.linspace(0, 2 * SIDE, count).round().astype(int)
+    path = tmp_path / "cross.mp4"
+    info = VideoInfo(path, 3 * SIDE, SIDE, Fraction(25))
+    with VideoWriter(path, info, crf=12) as writer:
+        for index, place in enumerate(places):
+            rgb = np.full((SIDE, 3 * SIDE, 3), 90, np.uint8)
+            rgb[:, place : place + SIDE] = one[index % len(one)]
+            back = 2 * SIDE - place
+            rgb[:, back : back + SIDE] = other[index % len(other)]
+            writer.write(Frame.from_rgb(rgb, index, 25))
+    found = detect_people(path).people
+    assert len(found) == 2
+    # Whoever is in front goes to the left in all frames; the other one to the right, before and
+    # behind the crossing.
+    moves = [np.diff(person.landmarks[:, 1, 0]) for person in found]
+    assert [np.sign(np.median(move)) for move in moves] == [-1, 1]
+    assert all((np.sign(move) == np.sign(np.median(move))).all() for move in moves)
+    assert len(found[0].frames) == count
+    behind = found[1].frames
+    assert (behind < 8).sum() > 6
+    assert (behind >= 16).sum() > 6
+
+
 def test_choose_person(detections):
     first, second = detections.people
     assert choose_person(detections.people, None) is first
