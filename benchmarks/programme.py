@@ -117,6 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--shot-seconds", default="2.0,3.2", help="lengths of shots, s; shorter: no room for a line"
     )
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument(
+        "--budget", type=float, default=math.inf, help="seconds after which kills wait for a call"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="of a conform; Ray has two nodes")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
     given = parser.parse_args(arguments)
@@ -314,12 +317,18 @@ class Programme:
 
     def kills(self) -> dict[str, Any]:
         """End a conform by SIGKILL again and again, resume it, and compare."""
-        chance = random.Random(0)
-        out = self.folder / "killed"
-        facts: dict[str, Any] = {"kills": 0, "done_at_kill": []}
+        out, state = self.folder / "killed", self.folder / "kills.json"
+        # A call that was out of time goes on where it was.
+        facts: dict[str, Any] = {"kills": 0, "done_at_kill": [], "kills_s": 0.0}
         kept: dict[str, str] = {}
+        if state.exists():
+            facts, kept = json.loads(state.read_bytes())
+        spent, began = facts["kills_s"], time.monotonic()
         shots = sum(bool(shot.people) for shot in self._read_shots())
-        for number in range(self.given.kills):
+        for number in range(facts["kills"], self.given.kills):
+            if time.monotonic() - began > self.given.budget:
+                return facts
+            chance = random.Random(number)
             process = self._start("killed")
             # At moments all over the work: after some outputs, and in the middle of the next one.
             wanted = round(number * shots / self.given.kills)
@@ -335,12 +344,15 @@ class Programme:
             facts["done_at_kill"].append(len(done))
             for name in done:
                 kept.setdefault(name, sha256_file(out / name))
+            facts["kills_s"] = round(spent + time.monotonic() - began, 1)
+            write_atomic(state, json.dumps([facts, kept]).encode())
         code, text = self._finish(self._start("killed"))
         facts |= {"code": code, "result": text}
         facts["finished_before_a_kill_kept"] = all(
             sha256_file(out / name) == value for name, value in kept.items()
         )
         facts["leftovers"] = _list_leftovers(out)
+        facts["kills_s"] = round(spent + time.monotonic() - began, 1)
         return {**facts, **self._compare_outputs("killed")}
 
     def singles(self) -> dict[str, Any]:
