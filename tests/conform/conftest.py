@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +38,10 @@ FCM: DROP FRAME
 class LocalWorker:
     """Does jobs in this process, which has torch already."""
 
-    def run_job(self, job: RowJob, on_frames: Callable[[int], None]) -> RowOutcome:
-        return do_row(job, on_frames)
+    def run_job(
+        self, job: RowJob, on_frames: Callable[[int], None], answer: Callable[[Any], Any]
+    ) -> RowOutcome:
+        return do_row(job, on_frames, answer)
 
     def close(self) -> None:
         pass
