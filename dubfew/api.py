@@ -591,7 +591,7 @@ def evaluate(
         options: the options below as one object; those given as keywords override it.
         track: track of the reference, if it is known already. Its mouth mask is the region in which
             a change is allowed.
-        progress: function that is called with the state of the stages "landmarks", "track",
+        progress: function that is called with the state of the stages "track", "landmarks",
             "compare" and "lip sync".
 
     Returns:

@@ -119,7 +119,7 @@ class EvaluationResult:
         broken_limits: limits that the output does not keep; see `dubfew.evaluate.gate`.
         curves: values of the frames, by metric. Not shown, nor in JSON.
         clips: what is known of both clips. Not shown, nor in JSON.
-        track: track of the original. Not shown, nor in JSON.
+        track: track of the original, whose landmarks are NaN. Not shown, nor in JSON.
         sets: statistics of the features of all frames, by metric, to pool several clips. Not
             shown, nor in JSON.
     """
@@ -219,7 +219,7 @@ def evaluate(
 ) -> EvaluationResult:
     """Compare a rendered video with the original, frame k with frame k.
 
-    The reference is read alone first, for its landmarks and track, then both in step. No more than
+    The reference is read alone first, for its track and landmarks, then both in step. No more than
     one frame of each is in memory.
 
     Args:
@@ -236,7 +236,7 @@ def evaluate(
         inside: also measure the inside of the mouth: colors, teeth, sharpness, flicker.
         transcript: text that is spoken in the output, which says when the lips have to close.
         language: language of the transcript, such as ``de``; needed with it.
-        progress: function that is called with the state of the stages "landmarks", "track",
+        progress: function that is called with the state of the stages "track", "landmarks",
             "compare" and "lip sync".
 
     Returns:
@@ -264,14 +264,14 @@ def evaluate(
     phones = _find_phones(output, listen, transcript, language)
     has_syncnet = "lse_c" in measurements
     progress = whole = JobProgress(progress, _plan_stages(reference, has_syncnet=has_syncnet))
-    # First pass: the reference alone.
+    # First the reference alone. Tracking needs most memory per frame, so nothing is kept beside it.
+    track = _drop_landmarks(track or track_video(reference, progress=progress))
+    region = mouth_region(track, grow_px=CHROMA_REACH_PX)
     if landmarks is None:
         landmarks = detect_landmarks(reference, progress=progress)
     # Both sets of boxes come from the original, so that every system is measured in one place.
     mouth_box = clip_mouth_box(landmarks, height, width)
     faces = face_boxes(landmarks, height, width)
-    track = track or track_video(reference, progress=progress)
-    region = mouth_region(track, grow_px=CHROMA_REACH_PX)
 
     output_landmarks = LandmarkRows()
     times: list[float] = []
@@ -338,6 +338,12 @@ def evaluate(
     )
 
 
+def _drop_landmarks(track: Track) -> Track:
+    """Replace the landmarks of a track, most of its memory, by one NaN that all rows share."""
+    missing = np.broadcast_to(np.float32(np.nan), track.landmarks.shape)
+    return dataclasses.replace(track, landmarks=missing)
+
+
 def _measure_parts(
     reference: Path, clips: ClipPair, curves: Mapping[str, FrameCurve]
 ) -> dict[str, dict[str, float]]:
@@ -397,8 +403,8 @@ def _plan_stages(reference: Path, *, has_syncnet: bool) -> tuple[StageEstimate, 
     frames = info.frames or round(info.duration * float(info.fps))
     track_seconds = WorkPace(None).frame_seconds("track", info.width, info.height)
     return (
-        StageEstimate("landmarks", frames, LANDMARK_FRAME_SECONDS),
         StageEstimate("track", frames, track_seconds),
+        StageEstimate("landmarks", frames, LANDMARK_FRAME_SECONDS),
         StageEstimate("compare", frames, COMPARE_FRAME_SECONDS),
         StageEstimate("lip sync", frames if has_syncnet else 0, SYNCNET_FRAME_SECONDS),
     )

@@ -97,7 +97,8 @@ def has_face(landmarks: NDArray[np.float32]) -> NDArray[np.bool_]:
         >>> has_face(landmarks)
         array([ True, False])
     """
-    return np.asarray(np.isfinite(landmarks).all(axis=(1, 2)), np.bool_)
+    # A sum is finite where all its terms are; a table of booleans of a long clip would be large.
+    return np.asarray(np.isfinite(landmarks.sum(axis=(1, 2))), np.bool_)
 
 
 def eye_corner_distance(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -125,7 +126,7 @@ def clip_mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> P
         NoFaceError: No frame shows a face.
     """
     # Over all frames, so that the box does not move with the mouth.
-    lips = landmarks[has_face(landmarks)][:, LIP_POINTS, :2]
+    lips = landmarks[:, LIP_POINTS, :2][has_face(landmarks)]
     if not len(lips):
         raise NoFaceError("no frame of the reference shows a face: give a clip with a visible face")
     low, high = lips.min(axis=(0, 1)), lips.max(axis=(0, 1))

@@ -9,6 +9,28 @@ from typing import Any
 from dubfew.errors import DubfewError
 from dubfew.utils.options import document_fields, option, validate_options
 
+# Ways to compare: all beside each other; each against the first one behind a line that moves; or
+# the difference of each to the first one.
+VIEWS = ("side", "wipe", "difference")
+
+
+@document_fields
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions:
+    """Options of a job that compares outputs with their original."""
+
+    view: str = option(
+        "side",
+        help="Way to compare: beside each other, each behind a moving line, or by difference.",
+        choices=VIEWS,
+    )
+    measure: bool = option(
+        False, help="Also measure every output, and write a page with curves and worst moments."
+    )
+
+    def __post_init__(self) -> None:
+        validate_options(self)
+
 
 @document_fields
 @dataclass(frozen=True, kw_only=True)

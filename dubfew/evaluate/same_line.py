@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.errors import MediaError
-from dubfew.media import probe, read_audio
+from dubfew.media import probe, stream_audio
+from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 
 # Length of the pieces whose loudness is compared, s: a tenth of a syllable.
 PIECE_SECONDS = 0.02
@@ -38,13 +40,17 @@ def is_same_line(reference: Path, output: Path) -> bool | None:
     """
     if not (probe(reference).has_audio and probe(output).has_audio):
         return None
+    # In blocks: the whole sound of a long clip, twice, would be most of its memory.
     try:
-        sounds = [read_audio(path) for path in (reference, output)]
+        first, second = (
+            measure_loudness(
+                stream_audio(path, SPEECH_SAMPLE_RATE_HZ, SPEECH_SAMPLE_RATE_HZ),
+                round(PIECE_SECONDS * SPEECH_SAMPLE_RATE_HZ),
+            )
+            for path in (reference, output)
+        )
     except MediaError:  # damaged sound tells nothing
         return None
-    first, second = (
-        measure_loudness(sound.samples, round(PIECE_SECONDS * sound.rate)) for sound in sounds
-    )
     count = min(len(first), len(second))
     correlation = correlate_shifted(
         first[:count], second[:count], round(MAX_SHIFT_SECONDS / PIECE_SECONDS)
@@ -53,21 +59,24 @@ def is_same_line(reference: Path, output: Path) -> bool | None:
 
 
 def measure_loudness(
-    samples: NDArray[np.float32],  # [N]
+    blocks: Iterable[NDArray[np.float32]],
     piece: int,
-) -> NDArray[np.float64]:  # [N // piece]
+) -> NDArray[np.float64]:  # [M]
     """Measure the loudness of every piece of a sound, as the logarithm of its amplitude.
 
     Args:
-        samples: sound. [N]
+        blocks: sound in blocks of whole pieces; what is left of a block is ignored. [N] each
         piece: samples of a piece.
 
     Returns:
-        Logarithm of the root mean square, not below that of silence. [N // piece]
+        Logarithm of the root mean square, not below that of silence. [M]
     """
-    count = len(samples) // piece
-    pieces = np.asarray(samples[: count * piece], np.float64).reshape(count, piece)
-    level = np.sqrt((pieces**2).mean(1))
+    levels = [np.zeros(0)]
+    for block in blocks:
+        count = len(block) // piece
+        pieces = np.asarray(block[: count * piece], np.float64).reshape(count, piece)
+        levels.append(np.sqrt((pieces**2).mean(1)))
+    level = np.concatenate(levels)
     return np.log(np.maximum(level, SILENCE_LEVEL * max(level.max(initial=0.0), 1e-9)))
 
 

@@ -13,15 +13,13 @@ from PIL import Image, ImageDraw
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate.face_geometry import PixelBox, clip_mouth_box
 from dubfew.evaluate.metrics._base import RgbImage
+from dubfew.evaluate.options import VIEWS
 from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.reading import read_sample_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.utils.fonts import load_font
 
-# Ways to compare: all beside each other; each against the first one behind a line that moves; or
-# the difference of each to the first one.
-VIEWS = ("side", "wipe", "difference")
 # Width of one video, px: three fit on a screen.
 CELL_PX = 480
 # Height of the line with the label, px, and size of its font.

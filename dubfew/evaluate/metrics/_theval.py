@@ -102,14 +102,15 @@ def measure_lip_dynamics(clip: MeasuredClip) -> float:
         Variance over time of the 780 distances between the 40 lip landmarks, in eye-corner
         distances squared, mean over the pairs; NaN with fewer than two frames with a face.
     """
-    seen = clip.landmarks[has_face(clip.landmarks)]
+    # Rows alone: a copy of the faces of a long clip would take as much memory as they do.
+    seen = np.flatnonzero(has_face(clip.landmarks))
     if len(seen) < 2:
         return float("nan")
     first, second = np.array(list(combinations(range(len(LIP_POINTS)), 2))).T
     total, squares = np.zeros(len(first)), np.zeros(len(first))
     start: NDArray[np.float64] | None = None
     for begin in range(0, len(seen), BLOCK_FRAMES):
-        block = seen[begin : begin + BLOCK_FRAMES]
+        block = clip.landmarks[seen[begin : begin + BLOCK_FRAMES]]
         lips = block[:, LIP_POINTS, :2].astype(np.float64)
         distances = np.linalg.norm(lips[:, first] - lips[:, second], axis=-1)
         distances /= eye_corner_distance(block)[:, None]
@@ -132,11 +133,13 @@ def measure_silent_deviation(clip: MeasuredClip) -> float:
     """
     if clip.silent is None:
         return float("nan")
-    quiet = clip.landmarks[clip.silent & has_face(clip.landmarks)]
-    if len(quiet) < 2:
+    marks = clip.landmarks
+    quiet = clip.silent & has_face(marks)
+    if quiet.sum() < 2:
         return float("nan")
-    gaps = np.abs(quiet[:, UPPER_LIP, 1] - quiet[:, LOWER_LIP, 1]).astype(np.float64).mean(-1)
-    opening = gaps / eye_corner_distance(quiet)
+    upper, lower = (marks[:, lip, 1][quiet] for lip in (UPPER_LIP, LOWER_LIP))
+    gaps = np.abs(upper - lower).astype(np.float64).mean(-1)
+    opening = gaps / eye_corner_distance(marks)[quiet]
     return float(np.median(np.abs(opening - opening.mean())))
 
 
@@ -156,9 +159,12 @@ def measure_loudness_distance(clip: MeasuredClip) -> float:
     loudness = read_loudness(clip)
     if loudness is None or heard.sum() < 2:
         return float("nan")
-    points = clip.landmarks[heard].astype(np.float64)
-    gap = np.abs(points[:, UPPER_LIP, 1].mean(-1) - points[:, LOWER_LIP, 1].mean(-1))
-    left, right = (points[:, eye, 0].mean(-1) for eye in EYES)
+    marks = clip.landmarks
+    upper, lower = (
+        marks[:, lip, 1][heard].astype(np.float64).mean(-1) for lip in (UPPER_LIP, LOWER_LIP)
+    )
+    gap = np.abs(upper - lower)
+    left, right = (marks[:, eye, 0][heard].astype(np.float64).mean(-1) for eye in EYES)
     opening = gap / np.maximum(np.abs(right - left), SMALLEST_PX)
     return float(np.abs(_scale_to_unit(opening) - _scale_to_unit(loudness[heard])).mean())
 
