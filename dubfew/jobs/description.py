@@ -14,11 +14,19 @@ from typing import Any
 from dubfew.adapt.options import AdaptOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.errors import DubfewError
+from dubfew.evaluate.options import ComparisonOptions
 from dubfew.render.options import RenderOptions
 from dubfew.utils.options import list_options
 
 # Kinds of jobs, and the dataclass of their options.
-JOB_KINDS: dict[str, type] = {"render": RenderOptions, "dub": DubOptions, "adapt": AdaptOptions}
+JOB_KINDS: dict[str, type] = {
+    "render": RenderOptions,
+    "dub": DubOptions,
+    "adapt": AdaptOptions,
+    "compare": ComparisonOptions,
+}
+# Most outputs of one comparison: with their original, what a comparison shows at once.
+MAX_COMPARED = 5
 # What is done where sound and picture differ in length, by the names of other services' interfaces,
 # and the value of the option ``fit``. A picture that is longer than its sound always goes on with
 # closed lips, which is what they call silence.
@@ -72,8 +80,8 @@ class JobDescription:
     """One piece of work, complete and independent of the process that does it.
 
     Attributes:
-        kind: "render" (an actor who was learned before), "dub" (learn from the scene, then render)
-            or "adapt" (learn).
+        kind: "render" (an actor who was learned before), "dub" (learn from the scene, then render),
+            "adapt" (learn) or "compare" (outputs with their original).
         actor: id of the actor; None where the kind needs none.
         video: the scene, or the footage to learn from; None is the actor's own footage.
         audio: new speech for the whole scene.
@@ -82,6 +90,7 @@ class JobDescription:
             leaves it to the option ``fit``.
         container: container of the output, one of `CONTAINERS`.
         cast: file of a cast, in place of ``actor``, ``audio`` and ``segments``; for "render".
+        outputs: videos to compare with ``video``, by their labels; for "compare".
         options: further options of the kind by name, as in ``RenderOptions``.
 
     Example:
@@ -98,6 +107,7 @@ class JobDescription:
     sync_mode: str | None = None
     container: str = "mp4"
     cast: Path | None = None
+    outputs: Mapping[str, Path] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,7 +144,7 @@ class JobDescription:
             **more: options that this process adds, such as ``out``.
 
         Returns:
-            ``RenderOptions``, ``DubOptions`` or ``AdaptOptions``.
+            ``RenderOptions``, ``DubOptions``, ``AdaptOptions`` or ``ComparisonOptions``.
 
         Raises:
             DubfewError: A value is not allowed.
@@ -151,6 +161,7 @@ class JobDescription:
     def list_files(self) -> list[Path]:
         """List the files that the job reads, each once; what a cast names is not among them."""
         named = [self.video, self.audio, self.cast, *(each.audio for each in self.segments)]
+        named += self.outputs.values()
         paths = _list_path_options(JOB_KINDS[self.kind])
         named += [Path(value) for name, value in self.options.items() if name in paths and value]
         return [*dict.fromkeys(each for each in named if each is not None)]
@@ -163,8 +174,10 @@ class JobDescription:
     def to_json(self) -> str:
         """Write the description as JSON text."""
         fields = dataclasses.asdict(self)
-        if self.cast is None:
-            del fields["cast"]  # as descriptions of an older dubfew, whose text is hashed
+        # As descriptions of an older dubfew, whose text is hashed.
+        for name in ("cast", "outputs"):
+            if not fields[name]:
+                del fields[name]
         return json.dumps(fields, default=str, ensure_ascii=False)
 
     @classmethod
@@ -176,16 +189,26 @@ class JobDescription:
         """
         try:
             found = json.loads(text)
-            found = {"cast": None, **found}
+            found = {"cast": None, "outputs": {}, **found}
+            found["outputs"] = {label: Path(path) for label, path in found["outputs"].items()}
             for name in ("video", "audio", "cast"):
                 found[name] = None if found[name] is None else Path(found[name])
             segments = [{**each, "audio": Path(each["audio"])} for each in found["segments"]]
             return cls(**{**found, "segments": tuple(SceneSegment(**each) for each in segments)})
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DubfewError(f"this is no description of a job: {error}") from None
 
     def _check_fields(self) -> None:
         """Check that the fields are those of the kind."""
+        if self.kind == "compare":
+            if self.actor or self.audio or self.segments or self.sync_mode or self.cast:
+                raise DubfewError("compare takes an original and its outputs: leave out all others")
+            if not 1 <= len(self.outputs) <= MAX_COMPARED:
+                raise DubfewError(
+                    f"{len(self.outputs)} outputs are given: give 1 to {MAX_COMPARED}"
+                )
+        elif self.outputs:
+            raise DubfewError(f"{self.kind} makes an output: leave out those to compare")
         if self.kind == "adapt" and (self.audio or self.segments or self.sync_mode):
             raise DubfewError("adapt learns from a video alone: leave out sound and segments")
         if self.kind != "render" and self.video is None:

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubfew import api
+from dubfew.evaluate.options import EvaluateOptions
 from dubfew.jobs.description import JobDescription
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.render.cast import check_cast_options, read_cast
+from dubfew.utils.files import check_input_file
 from dubfew.utils.jsonable import to_jsonable
 
 if TYPE_CHECKING:
     from dubfew.registry import Registry
+    from dubfew.render.cache import RenderCache
+
+# Label of the original in a comparison.
+ORIGINAL_LABEL = "original"
 
 # Results that tell about the machine and not about the output.
 _LEFT_OUT = ("credentials", "peak_rss_mb")
@@ -64,7 +70,10 @@ def check_job(
     Raises:
         DubfewError: The job would fail; as `dubfew.render`, `dubfew.dub` and `dubfew.adapt`.
     """
-    if job.kind == "adapt":
+    if job.kind == "compare":
+        for path in job.list_files():
+            check_input_file(path)
+    elif job.kind == "adapt":
         from dubfew.adapt.precheck import check_adapt_request
 
         assert job.video is not None  # as the description checks
@@ -94,15 +103,18 @@ def run_job(
     progress: ProgressCallback = no_progress,
     *,
     overwrite: bool = False,
+    cache: RenderCache | None = None,
 ) -> dict[str, Any]:
     """Do the work of a job.
 
     Args:
         job: the job.
-        out: file that a render writes; not used by "adapt".
+        out: file that a render or a comparison writes; not used by "adapt".
         registry: registry that holds the actors.
         progress: function that is called with the state of every stage.
         overwrite: True to replace files of the outputs' names.
+        cache: actors and tracks that jobs of this process keep from each other; None keeps
+            nothing. Renders of one actor use it.
 
     Returns:
         Facts about the result, as JSON has them.
@@ -111,6 +123,8 @@ def run_job(
         DubfewError: The job fails; as `dubfew.render`, `dubfew.dub` and `dubfew.adapt`.
     """
     found: Any
+    if job.kind == "compare":
+        return _compare_outputs(job, out, progress)
     if job.kind == "adapt":
         assert job.video is not None  # as the description checks
         found = api.adapt(job.video, job.make_options(), registry=registry, progress=progress)
@@ -132,7 +146,7 @@ def run_job(
     else:
         assert job.actor is not None
         options = job.make_options(out=out, overwrite=overwrite)
-        found = api.render(job.actor, options, registry=registry, progress=progress)
+        found = api.render(job.actor, options, registry=registry, cache=cache, progress=progress)
     return _describe(to_jsonable(found))
 
 
@@ -142,6 +156,39 @@ def _describe(facts: dict[str, Any]) -> dict[str, Any]:
     if "output" in kept:
         kept["output"] = Path(kept["output"]).name
     return kept
+
+
+def _compare_outputs(job: JobDescription, out: Path, progress: ProgressCallback) -> dict[str, Any]:
+    """Write the comparison of some outputs and, where it is asked for, a page about each."""
+    from dubfew.evaluate.judge import judge_output
+    from dubfew.evaluate.side_by_side import write_comparison
+
+    options = job.make_options()
+    assert job.video is not None  # as the description checks
+    passes = 1 + (len(job.outputs) if options.measure else 0)
+    # The pages first: where the comparison exists, an earlier process had finished everything.
+    pages = {}
+    for number, (label, path) in enumerate(job.outputs.items() if options.measure else ()):
+        page = out.with_name(f"page{number}.html")
+        judge_output(
+            job.video,
+            path,
+            EvaluateOptions(html=page, overwrite=True),
+            progress=_share_progress(progress, number, passes),
+        )
+        pages[label] = page.name
+    report = _share_progress(progress, passes - 1, passes)
+    frames = write_comparison(
+        [job.video, *job.outputs.values()],
+        out,
+        labels=[ORIGINAL_LABEL, *job.outputs],
+        view=options.view,
+        # It is one stage, whose reports state frames alone.
+        progress=lambda done: report(
+            replace(done, fraction=done.done / done.total if done.total else None)
+        ),
+    )
+    return {"output": out.name, "frames": frames, "pages": pages}
 
 
 def _render_segments(

@@ -24,11 +24,13 @@ from dubfew.errors import DubfewError
 from dubfew.jobs.records import Job
 from dubfew.jobs.running import run_job
 from dubfew.jobs.store import JobStore
-from dubfew.progress import Progress, ProgressCallback
+from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.utils.files import write_atomic
 
 if TYPE_CHECKING:
+    from dubfew.jobs.description import JobDescription
     from dubfew.registry import Registry
+    from dubfew.render.cache import RenderCache
 
 # Time between two looks at an empty queue, s: what a user takes for "at once".
 POLL_SECONDS = 0.3
@@ -36,6 +38,9 @@ POLL_SECONDS = 0.3
 MIN_REPORT_SECONDS = 0.5
 # Jobs after which a worker ends and is replaced, so that no leak of a library grows for ever.
 MAX_JOBS = 100
+# Actors and tracks of scenes that a worker keeps: takes of one scene come one after the other, and
+# workers together have to fit into memory. A minute of a track takes 22 MB.
+MAX_WARM_ACTORS, MAX_WARM_TRACKS = 2, 2
 # Time that a worker waits for an earlier one of the same job to end, s; it ends within
 # milliseconds, unless the machine hangs.
 MAX_LOCK_SECONDS = 60
@@ -66,6 +71,32 @@ def output_path(store: JobStore, job: Job) -> Path | None:
     if job.result is not None and "output" in job.result:
         name = Path(job.result["output"]).name
     return store.job_folder(job.id) / name
+
+
+class WarmRunner:
+    """Does jobs as `run_job` does, and keeps the last actors and tracks between them.
+
+    What is kept is in memory alone. Before each job, what belongs to deleted actors is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._cache: RenderCache | None = None
+
+    def __call__(
+        self,
+        description: JobDescription,
+        out: Path,
+        registry: Registry,
+        progress: ProgressCallback = no_progress,
+    ) -> dict[str, Any]:
+        """Do one job; arguments and result are those of `run_job`."""
+        if self._cache is None:
+            # Here, because it imports torch: a worker that waits needs none of it.
+            from dubfew.render.cache import RenderCache
+
+            self._cache = RenderCache(max_actors=MAX_WARM_ACTORS, max_tracks=MAX_WARM_TRACKS)
+        self._cache.forget_absent(registry)
+        return run_job(description, out, registry, progress, cache=self._cache)
 
 
 def work_off(
@@ -203,18 +234,18 @@ def end_with_parent(lines: Any) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def main(arguments: list[str], run: JobFunction = run_job) -> None:
+def main(arguments: list[str], run: JobFunction | None = None) -> None:
     """Work off the queue in the folder that the arguments name.
 
     Args:
         arguments: the folder.
-        run: function that does the work.
+        run: function that does the work; default: a `WarmRunner`.
     """
     from dubfew.registry import Registry
 
     lease = sys.stdin.readline().strip()
     end_with_parent(sys.stdin)
-    work_off(JobStore(Path(arguments[0])), lease, Registry(), run=run)
+    work_off(JobStore(Path(arguments[0])), lease, Registry(), run=run or WarmRunner())
 
 
 if __name__ == "__main__":

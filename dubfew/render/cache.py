@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from dubfew.errors import ActorNotFoundError
 from dubfew.progress import ProgressCallback
 from dubfew.reconstruction.track import Track
 from dubfew.registry import Registry
@@ -33,11 +34,18 @@ class RenderCache:
     Everything is known by its content: another revision of an actor, or a file that was changed, is
     loaded or tracked anew. The registry is asked in every render whether the actor still exists and
     whether their consent covers it. For one render at a time.
+
+    Args:
+        max_actors: number of actors that are kept.
+        max_tracks: number of tracks of scenes that are kept.
     """
 
-    def __init__(self) -> None:
-        self._actors: OrderedDict[Hashable, LoadedActor] = OrderedDict()
-        self._tracks: OrderedDict[Hashable, tuple[Track, str]] = OrderedDict()
+    def __init__(
+        self, *, max_actors: int = MAX_KEPT_ACTORS, max_tracks: int = MAX_KEPT_TRACKS
+    ) -> None:
+        self._max_actors, self._max_tracks = max_actors, max_tracks
+        self._actors: OrderedDict[tuple[Any, ...], LoadedActor] = OrderedDict()
+        self._tracks: OrderedDict[tuple[Any, ...], tuple[Track, str]] = OrderedDict()
 
     def load_actor(
         self,
@@ -57,7 +65,7 @@ class RenderCache:
         loaded = _keep(
             self._actors,
             (_revision_key(stored), speech),
-            MAX_KEPT_ACTORS,
+            self._max_actors,
             lambda: load_checked_actor(stored, note, registry, speech),
         )
         return replace(loaded, revision=stored, consent_note=note)
@@ -84,9 +92,28 @@ class RenderCache:
         return _keep(
             self._tracks,
             key,
-            MAX_KEPT_TRACKS,
+            self._max_tracks,
             lambda: track_scene(scene, job.actor, choice, job.parser, progress),
         )
+
+    def forget_absent(self, registry: Registry) -> None:
+        """Forget what belongs to revisions that a registry does not have any more.
+
+        Args:
+            registry: registry that all renders of this cache use.
+        """
+        # A key of an actor begins with that of the revision; a track has it as its second part.
+        kept = {key[0] for key in self._actors} | {key[1] for key in self._tracks}
+        present = set()
+        for name in {revision[0] for revision in kept}:
+            try:
+                present |= {_revision_key(each) for each in registry.revisions(name)}
+            except ActorNotFoundError:
+                continue
+        for key in [key for key in self._actors if key[0] not in present]:
+            del self._actors[key]
+        for key in [key for key in self._tracks if key[1] not in present]:
+            del self._tracks[key]
 
     def clear(self) -> None:
         """Forget everything."""
@@ -94,13 +121,16 @@ class RenderCache:
         self._tracks.clear()
 
 
-def _revision_key(revision: Revision) -> Hashable:
+def _revision_key(revision: Revision) -> tuple[Any, ...]:
     """Return what a revision is known by: its place and the content of its files."""
     return revision.actor, tuple((row.name, row.sha256) for row in revision.files())
 
 
 def _keep(
-    kept: OrderedDict[Hashable, Part], key: Hashable, limit: int, make: Callable[[], Part]
+    kept: OrderedDict[tuple[Any, ...], Part],
+    key: tuple[Any, ...],
+    limit: int,
+    make: Callable[[], Part],
 ) -> Part:
     """Return the part of a key, made if it is not kept; forget those that were not used longest."""
     if key not in kept:

@@ -28,7 +28,9 @@ from dubfew.server.job_routes import add_job_routes
 from dubfew.server.limits import RequestLimits
 from dubfew.server.metrics import ServerMetrics
 from dubfew.server.options import ServeOptions
+from dubfew.server.partial_uploads import UploadBusyError, UploadConflictError
 from dubfew.server.routing import error_responses, make_access
+from dubfew.server.tus_routes import TUS_PATH, add_tus_routes
 from dubfew.server.upload_routes import UPLOAD_PATH, add_upload_routes
 from dubfew.server.webhooks import WebhookSender, make_webhook_secret
 from dubfew.utils.import_utils import import_optional
@@ -44,6 +46,8 @@ ERROR_STATUS: tuple[tuple[type[Exception], int], ...] = (
     (JobNotFoundError, 404),
     (OutputExistsError, 409),
     (TombstoneError, 409),
+    (UploadConflictError, 409),
+    (UploadBusyError, 423),
     (QuotaError, 429),
     (AuditError, 503),  # nothing may be done that cannot be logged
 )
@@ -117,11 +121,12 @@ def make_application(
     _add_error_handlers(application)
     _add_state_routes(application, store, options, metrics)
     add_upload_routes(application, store, options)
+    add_tus_routes(application, store, options)
     add_job_routes(application, store, options, registry)
     add_actor_routes(application, store, options, registry)
     application.add_middleware(
         RequestLimits,
-        upload_path=UPLOAD_PATH,
+        upload_paths=(UPLOAD_PATH, f"{TUS_PATH}/"),
         max_upload_bytes=round(options.max_upload * 1e6),
         on_answer=metrics.count_request,
     )

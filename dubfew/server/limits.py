@@ -29,7 +29,8 @@ class RequestLimits:
 
     Args:
         application: what answers requests.
-        upload_path: path whose bodies may be as large as an upload.
+        upload_paths: paths whose bodies may be as large as an upload; a path that ends with a slash
+            stands for all below it.
         max_upload_bytes: largest upload.
         on_answer: function that is called with method and status of every answer.
     """
@@ -37,12 +38,12 @@ class RequestLimits:
     def __init__(
         self,
         application: Application,
-        upload_path: str,
+        upload_paths: tuple[str, ...],
         max_upload_bytes: int,
         on_answer: Callable[[str, int], None],
     ) -> None:
         self._application = application
-        self._upload_path, self._max_upload_bytes = upload_path, max_upload_bytes
+        self._upload_paths, self._max_upload_bytes = upload_paths, max_upload_bytes
         self._on_answer = on_answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +54,11 @@ class RequestLimits:
         headers = {name.lower(): value for name, value in scope["headers"]}
         limit = MAX_REQUEST_BYTES
         # A form has headers and borders around the file.
-        if scope["path"] == self._upload_path:
+        path: str = scope["path"]
+        if any(
+            path.startswith(each) if each.endswith("/") else path == each
+            for each in self._upload_paths
+        ):
             limit = self._max_upload_bytes + FORM_BYTES
         count, answered, too_large = 0, False, False
 

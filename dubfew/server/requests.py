@@ -14,6 +14,8 @@ from dubfew.jobs.description import CONTAINERS, JOB_KINDS, SYNC_MODES, JobDescri
 from dubfew.jobs.store import JobStore
 from dubfew.utils.options import Option, list_options
 
+# Kinds of jobs that callers can give; comparisons are the page's.
+SERVED_KINDS = ("render", "dub", "adapt")
 # Options that are files which the caller uploads.
 UPLOAD_OPTIONS = frozenset({"consent", "transcript", "driver", "into", "motion"})
 # Options that a request may not have: fields of the job, files and devices of the server, files
@@ -69,7 +71,7 @@ MAX_INTEGER = 2**53 - 1
 @cache
 def make_request_models() -> dict[str, Any]:
     """Make the model of a job of every kind, by kind."""
-    return {kind: _make_job_model(kind) for kind in JOB_KINDS}
+    return {kind: _make_job_model(kind) for kind in SERVED_KINDS}
 
 
 def describe_request(request: Any, store: JobStore, owner: str, device: str) -> JobDescription:

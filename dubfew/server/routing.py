@@ -51,8 +51,11 @@ def error_responses(*codes: int) -> dict[int | str, dict[str, Any]]:
         404: "There is none of this id.",
         409: "It is not in a state for that.",
         410: "It was deleted because of its age.",
+        412: "The version of the protocol is missing or another.",
         413: "It is too large.",
+        415: "The body is of another type.",
         422: "The request cannot be done.",
+        423: "Another request is writing to it.",
         429: "There are too many.",
     }
     error = {

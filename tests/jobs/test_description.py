@@ -73,3 +73,23 @@ def test_a_segment_needs_a_length(times: tuple[float, float]) -> None:
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(DubfewError, match="no description of a job"):
         JobDescription.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("needs a video", {"outputs": {"a": Path("a.mp4")}}),
+        ("give 1 to 5", {"video": Path("o.mp4")}),
+        ("give 1 to 5", {"video": Path("o.mp4"), "outputs": {str(n): Path("a") for n in range(6)}}),
+        ("leave out", {"video": Path("o.mp4"), "outputs": {"a": Path("a.mp4")}, "actor": "mary"}),
+    ],
+)
+def test_a_comparison_has_an_original_and_outputs(words: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(DubfewError, match=words):
+        JobDescription(kind="compare", **fields)
+
+
+def test_other_jobs_have_no_outputs_to_compare() -> None:
+    with pytest.raises(DubfewError, match="leave out"):
+        JobDescription(actor="mary", outputs={"a": Path("a.mp4")})
+    assert "outputs" not in JobDescription(actor="mary").to_json()

@@ -14,6 +14,7 @@ from dubfew.server.access import AccessError, identify_caller
 from dubfew.server.options import ServeOptions
 from dubfew.server.requests import (
     PLAIN_TEXT_OPTIONS,
+    SERVED_KINDS,
     SERVER_OPTIONS,
     UPLOAD_OPTIONS,
     make_request_models,
@@ -68,7 +69,7 @@ def test_a_port_that_is_taken() -> None:
     assert "choose another" in result.stderr
 
 
-@pytest.mark.parametrize("kind", JOB_KINDS)
+@pytest.mark.parametrize("kind", SERVED_KINDS)
 def test_no_option_of_a_request_is_a_file_of_the_server(kind: str) -> None:
     pytest.importorskip("pydantic")
     import typing

@@ -186,6 +186,46 @@ HOSTILE_BODIES: list[Any] = [
 ]
 
 
+@pytest.mark.slow
+def test_a_file_in_parts(server: RunningServer, sound: Path) -> None:
+    """The tus protocol, by hand and by the client."""
+    import httpx2
+
+    content = sound.read_bytes()
+    with server.client() as client:
+        upload = client.upload_in_parts(sound, part_bytes=1 + len(content) // 3)
+        assert server.store.get_upload(upload).path.read_bytes() == content
+        assert server.store.get_upload(upload).path.suffix == ".wav"
+    http = httpx2.Client(base_url=server.url, trust_env=False)
+    told = http.options("/v1/tus")
+    assert (told.status_code, told.headers["Tus-Version"]) == (204, "1.0.0")
+    assert told.headers["Tus-Extension"] == "creation,termination"
+    version = {"Tus-Resumable": "1.0.0"}
+    assert http.post("/v1/tus", headers={"Upload-Length": "3"}).status_code == 412
+    for length, status in (("x", 400), ("-1", 400), ("50001", 413), ("\u0663", 400)):
+        headers = {**version, "Upload-Length": length.encode()}
+        assert http.post("/v1/tus", headers=headers).status_code == status
+    made = http.post("/v1/tus", headers={**version, "Upload-Length": "6"})
+    place = made.headers["Location"]
+    headers = {**version, "Content-Type": "application/offset+octet-stream"}
+
+    def send(content: bytes, offset: str, **more: str) -> httpx2.Response:
+        sent = {**headers, "Upload-Offset": offset, **more}
+        return http.patch(place, content=content, headers=sent)
+
+    assert send(b"abc", "0").headers["Upload-Offset"] == "3"
+    assert send(b"abc", "0").status_code == 409
+    assert send(b"abc", "3", **{"Content-Type": "text/plain"}).status_code == 415
+    assert send(b"defg", "3").status_code == 409
+    head = http.head(place, headers=version)
+    assert (head.headers["Upload-Offset"], head.headers["Upload-Length"]) == ("3", "6")
+    assert head.headers["Cache-Control"] == "no-store"
+    assert send(b"def", "3").status_code == 204
+    assert server.store.get_upload(place.rpartition("/")[2]).bytes == 6
+    assert http.delete(place, headers=version).status_code == 204
+    assert http.head(place, headers=version).status_code == 404
+
+
 def test_hostile_bodies_are_refused(server: RunningServer) -> None:
     for body in HOSTILE_BODIES:
         text = json.dumps(body).replace("Infinity", "1e999")
