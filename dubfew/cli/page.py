@@ -12,7 +12,7 @@ from dubfew.page.options import PageOptions
 @report_errors
 @accept_options(PageOptions)
 def app_page(options: PageOptions) -> None:
-    """Show a page in the browser of this machine: learn, dub, actors, verify. Ctrl-C ends it."""
+    """Show a page in the browser of this machine: learn, dub, verify, compare. Ctrl-C ends it."""
     from dubfew.page.running import show_page
 
     show_page(options, on_ready=_print_ready)

@@ -7,12 +7,12 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dubfew.errors import ConsentError, DubfewError
-from dubfew.jobs.description import JobDescription
+from dubfew.jobs.description import MAX_COMPARED, JobDescription
 from dubfew.jobs.records import ACTIVE_STATES, DONE, EXPIRED, Job
 from dubfew.jobs.running import check_job
 from dubfew.jobs.store import ID_BYTES, JobStore
@@ -21,6 +21,8 @@ from dubfew.utils.files import sha256_file
 
 # Owner of the page's jobs in the queue.
 PAGE_OWNER = "page"
+# Folder of the store that Gradio keeps uploads in until a button is pressed.
+UPLOADS_NAME = "page-uploads"
 # Jobs that the page shows.
 MAX_SHOWN = 20
 # Words for the states of a job.
@@ -120,6 +122,48 @@ class PageActions:
                 video=self._take(video) if video else None,
                 audio=self._take(audio),
                 options=options,
+            )
+        )
+
+    def compare(
+        self,
+        original: str | None,
+        outputs: Sequence[str] | None,
+        view: str = "side",
+        measure: bool = False,
+    ) -> Job:
+        """Give a job that compares outputs with their original.
+
+        Args:
+            original: video that was uploaded.
+            outputs: one or more videos that were made of it.
+            view: way to compare, one of ``dubfew.evaluate.options.VIEWS``.
+            measure: whether each output is measured as well.
+
+        Raises:
+            DubfewError: Something is missing, or there are too many outputs.
+        """
+        if not original:
+            raise DubfewError("choose the original video first")
+        if not outputs:
+            raise DubfewError("choose one or more dubbed videos first")
+        if len(outputs) > MAX_COMPARED:
+            raise DubfewError(f"{len(outputs)} videos are chosen: choose {MAX_COMPARED} at most")
+        taken: dict[str, Path] = {}
+        for path in outputs:
+            name = label = Path(path).name
+            number = 1
+            # Videos of one name, from two folders.
+            while label in taken:
+                number += 1
+                label = f"{name} ({number})"
+            taken[label] = self._take(path)
+        return self._give(
+            JobDescription(
+                kind="compare",
+                video=self._take(original),
+                outputs=taken,
+                options={"view": view, "measure": measure},
             )
         )
 
@@ -242,6 +286,12 @@ class PageActions:
         finally:
             Path(path).unlink(missing_ok=True)
 
+    def make_download_folder(self) -> Path:
+        """Make a folder for a file that the page offers; it is deleted as uploads are."""
+        folder = self.store.folder / UPLOADS_NAME / secrets.token_hex(ID_BYTES)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
     def _give(self, job: JobDescription) -> Job:
         """Check a job and put it into the queue; files of a refused one are deleted."""
         try:
@@ -296,7 +346,17 @@ def format_output(job: Job) -> str:
         parts.append(f"<p role='alert'>{html.escape(str(job.error['message']))}</p>")
     if job.state == DONE and job.result is not None:
         # Adapting has no video to show, and a job whose files were deleted has no description.
-        if job.description is not None and job.description.kind == "render":
+        if job.description is not None and job.description.kind == "compare":
+            parts.append(_format_video(f"/outputs/{job.id}", "Comparison"))
+            links = [
+                f"<p><a href='/pages/{job.id}/{number}' target='_blank'>"
+                f"Measures of {html.escape(label)}</a></p>"
+                for number, label in enumerate(job.result.get("pages") or [])
+            ]
+            download = f"/outputs/{job.id}"
+            links.append(f"<p><a href='{download}' download>Download the comparison</a></p>")
+            parts.append(f"<div>{''.join(links)}</div>")
+        elif job.description is not None and job.description.kind == "render":
             # Without a scene the actor's own footage was dubbed, whose file is not the job's.
             if job.description.video is not None:
                 parts.append(_format_video(f"/scenes/{job.id}", "Scene"))
@@ -341,10 +401,11 @@ def _describe_row(job: Job) -> tuple[str, str, str]:
     description = job.description
     what = "deleted"
     if description is not None:
-        kind = {"adapt": "Learn", "dub": "Dub", "render": "Dub"}[description.kind]
+        words = {"adapt": "Learn", "dub": "Dub", "render": "Dub", "compare": "Compare"}
+        kind = words[description.kind]
         if description.options.get("preview"):
             kind = "Preview"
-        what = f"{kind} {description.actor or ''}".strip()
+        what = f"{kind} {description.actor or ', '.join(description.outputs)}".strip()
     return when, what, STATE_WORDS[job.state]
 
 

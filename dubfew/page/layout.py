@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from dubfew.errors import DubfewError
+from dubfew.jobs.description import MAX_COMPARED
 from dubfew.page.actions import (
     PageActions,
     format_facts,
@@ -16,6 +17,7 @@ from dubfew.page.actions import (
     format_output,
     label_job,
 )
+from dubfew.page.studies import evaluate_study, make_study_archive
 from dubfew.utils.import_utils import import_optional
 
 # Time between two looks at the jobs, s.
@@ -74,6 +76,7 @@ class _LearnTab:
     """Components of the tab that learns an actor."""
 
     video: Any
+    camera: Any
     name: Any
     consent: Any
     draft: Any
@@ -88,6 +91,7 @@ class _DubTab:
     actor: Any
     scene: Any
     sound: Any
+    microphone: Any
     language: Any
     script: Any
     face: Any
@@ -118,6 +122,36 @@ class _VerifyTab:
     video: Any
     verify: Any
     findings: Any
+
+
+@dataclass(frozen=True)
+class _CompareTab:
+    """Components of the tab that compares outputs with their original."""
+
+    original: Any
+    outputs: Any
+    view: Any
+    measure: Any
+    compare: Any
+    answer: Any
+
+
+@dataclass(frozen=True)
+class _StudyTab:
+    """Components of the tab that asks people."""
+
+    names: tuple[Any, Any]
+    videos: tuple[Any, Any]
+    kind: Any
+    title: Any
+    catch: Any
+    make: Any
+    answer: Any
+    archive: Any
+    key: Any
+    answers: Any
+    collect: Any
+    result: Any
 
 
 @dataclass(frozen=True)
@@ -152,6 +186,8 @@ def make_blocks(actions: PageActions) -> Any:
             dubbing = _make_dub_tab(gradio, actions)
             actors = _make_actors_tab(gradio, actions)
             verifying = _make_verify_tab(gradio)
+            comparing = _make_compare_tab(gradio)
+            asking = _make_study_tab(gradio)
         jobs = _make_jobs_section(gradio, actions)
         handlers = _PageHandlers(gradio, actions)
         _connect_jobs(page, jobs, dubbing, actors, handlers)
@@ -164,17 +200,30 @@ def make_blocks(actions: PageActions) -> Any:
             [verifying.findings, verifying.video],
             **PRIVATE_EVENT,
         )
+        _connect_compare_tab(comparing, jobs, handlers)
+        _connect_study_tab(asking, handlers)
     return page
 
 
 def _make_learn_tab(gradio: Any) -> _LearnTab:
     with gradio.Tab("Learn"):
+        video = gradio.File(
+            label="Video of the actor, 2 to 10 seconds or more",
+            file_types=VIDEO_TYPES,
+            height=FILE_HEIGHT_PX,
+        )
+        # Folded away: the browser asks for the camera only once it is opened and clicked.
+        with gradio.Accordion("Or record with the camera", open=False):
+            camera = gradio.Video(
+                label="Camera",
+                sources=["webcam"],
+                include_audio=True,
+                # Mirrored film would be turned back by an FFmpeg program, which need not exist.
+                webcam_options=gradio.WebcamOptions(mirror=False),
+            )
         return _LearnTab(
-            video=gradio.File(
-                label="Video of the actor, 2 to 10 seconds or more",
-                file_types=VIDEO_TYPES,
-                height=FILE_HEIGHT_PX,
-            ),
+            video=video,
+            camera=camera,
             name=gradio.Textbox(label="Id of the actor", placeholder="mary", max_lines=1),
             consent=gradio.File(
                 label="Consent record (optional)", file_types=[".json"], height=FILE_HEIGHT_PX
@@ -194,6 +243,8 @@ def _make_dub_tab(gradio: Any, actions: PageActions) -> _DubTab:
             height=FILE_HEIGHT_PX,
         )
         sound = gradio.File(label="New speech", file_types=SOUND_TYPES, height=FILE_HEIGHT_PX)
+        with gradio.Accordion("Or record with the microphone", open=False):
+            microphone = gradio.Audio(label="Microphone", sources=["microphone"], type="filepath")
         # What a first dub does without is folded away.
         with gradio.Accordion("More", open=False):
             language = gradio.Textbox(label="Language of the speech, such as de", max_lines=1)
@@ -205,7 +256,7 @@ def _make_dub_tab(gradio: Any, actions: PageActions) -> _DubTab:
             preview = gradio.Button("Preview two seconds")
             whole = gradio.Button("Dub the whole", variant="primary")
         answer = gradio.Markdown()
-    return _DubTab(actor, scene, sound, language, script, face, preview, whole, answer)
+    return _DubTab(actor, scene, sound, microphone, language, script, face, preview, whole, answer)
 
 
 def _make_actors_tab(gradio: Any, actions: PageActions) -> _ActorsTab:
@@ -233,6 +284,91 @@ def _make_verify_tab(gradio: Any) -> _VerifyTab:
             verify=gradio.Button("Verify", variant="primary"),
             findings=gradio.HTML(),
         )
+
+
+def _make_compare_tab(gradio: Any) -> _CompareTab:
+    with gradio.Tab("Compare"):
+        return _CompareTab(
+            original=gradio.File(
+                label="Original video", file_types=VIDEO_TYPES, height=FILE_HEIGHT_PX
+            ),
+            outputs=gradio.File(
+                label=f"Dubbed videos, up to {MAX_COMPARED}",
+                file_types=VIDEO_TYPES,
+                file_count="multiple",
+                height=FILE_HEIGHT_PX,
+            ),
+            view=gradio.Radio(
+                label="View",
+                choices=[
+                    ("Beside each other", "side"),
+                    ("Behind a moving line", "wipe"),
+                    ("Differences", "difference"),
+                ],
+                value="side",
+            ),
+            measure=gradio.Checkbox(label="Also measure them: curves and worst moments"),
+            compare=gradio.Button("Compare", variant="primary"),
+            answer=gradio.Markdown(),
+        )
+
+
+def _make_study_tab(gradio: Any) -> _StudyTab:
+    with gradio.Tab("Study"):
+        gradio.Markdown(
+            "Ask people which of two systems looks real. A clip has the same file name in both."
+        )
+        names, videos = [], []
+        with gradio.Row():
+            for number in (1, 2):
+                with gradio.Column():
+                    names.append(gradio.Textbox(label=f"Name of system {number}", max_lines=1))
+                    videos.append(
+                        gradio.File(
+                            label=f"Videos of system {number}",
+                            file_types=VIDEO_TYPES,
+                            file_count="multiple",
+                            height=FILE_HEIGHT_PX,
+                        )
+                    )
+        kind = gradio.Radio(
+            label="Question",
+            choices=[("Which of two", "preference"), ("Grades from 1 to 5", "grades")],
+            value="preference",
+        )
+        title = gradio.Textbox(label="Heading of the study's page (optional)", max_lines=1)
+        catch = gradio.Number(label="Trials with a known answer", value=2, precision=0, minimum=0)
+        make = gradio.Button("Make the study", variant="primary")
+        answer = gradio.Markdown()
+        archive = gradio.File(label="Study", visible=False, interactive=False)
+        gradio.Markdown("## Answers")
+        key = gradio.File(
+            label="The study's archive, or its key.json",
+            file_types=[".zip", ".json"],
+            height=FILE_HEIGHT_PX,
+        )
+        answers = gradio.File(
+            label="Files that viewers saved",
+            file_types=[".csv"],
+            file_count="multiple",
+            height=FILE_HEIGHT_PX,
+        )
+        collect = gradio.Button("Evaluate the answers")
+        result = gradio.Markdown()
+    return _StudyTab(
+        (names[0], names[1]),
+        (videos[0], videos[1]),
+        kind,
+        title,
+        catch,
+        make,
+        answer,
+        archive,
+        key,
+        answers,
+        collect,
+        result,
+    )
 
 
 def _make_jobs_section(gradio: Any, actions: PageActions) -> _JobsSection:
@@ -290,24 +426,43 @@ class _PageHandlers:
         update = self._gradio.update(choices=self.actions.list_actors())
         return update, update
 
-    def learn(self, *values: Any) -> tuple[str, Any, Any, Any]:
+    def learn(self, *values: Any) -> tuple[Any, ...]:
         """Give a job that learns; the files leave their fields, so that none is given twice."""
-        job = self.actions.learn(*values)
-        return f"{label_job(job)}; see Jobs below.", None, None, self.list_jobs(job.id)
+        video, camera, *others = values
+        job = self.actions.learn(video or camera, *others)
+        return f"{label_job(job)}; see Jobs below.", None, None, None, self.list_jobs(job.id)
 
-    def dub(self, *values: Any, preview: bool) -> tuple[str, Any, Any, Any]:
+    def dub(self, *values: Any, preview: bool) -> tuple[Any, ...]:
         """Give a job that dubs."""
-        actor, scene, sound, script, language, face = values
+        actor, scene, sound, microphone, script, language, face = values
         job = self.actions.dub(
             actor,
             scene,
-            sound,
+            sound or microphone,
             transcript=script,
             language=language,
             face=face,
             preview=preview,
         )
+        return f"{label_job(job)}; see Jobs below.", None, None, None, self.list_jobs(job.id)
+
+    def compare(self, *values: Any) -> tuple[Any, ...]:
+        """Give a job that compares."""
+        job = self.actions.compare(*values)
         return f"{label_job(job)}; see Jobs below.", None, None, self.list_jobs(job.id)
+
+    def make_study(self, *values: Any) -> tuple[Any, ...]:
+        """Make a study and offer its archive."""
+        first, one, second, two, kind, title, catch = values
+        folder = self.actions.make_download_folder()
+        sentence, archive = make_study_archive(
+            folder,
+            [(first or "", one or []), (second or "", two or [])],
+            kind=kind,
+            catch=int(catch or 0),
+            title=title or "",
+        )
+        return sentence, self._gradio.update(value=str(archive), visible=True), None, None
 
     def describe_actor(self, actor: str | None) -> str:
         """Return the facts of an actor."""
@@ -345,9 +500,9 @@ def _connect_jobs(
 
 def _connect_learn_tab(tab: _LearnTab, jobs: _JobsSection, handlers: _PageHandlers) -> None:
     tab.learn.click(
-        handlers.report_errors(handlers.learn, 3),
-        [tab.video, tab.name, tab.consent, tab.draft],
-        [tab.answer, tab.video, tab.consent, jobs.chosen],
+        handlers.report_errors(handlers.learn, 4),
+        [tab.video, tab.camera, tab.name, tab.consent, tab.draft],
+        [tab.answer, tab.video, tab.camera, tab.consent, jobs.chosen],
         **PRIVATE_EVENT,
     )
 
@@ -355,11 +510,41 @@ def _connect_learn_tab(tab: _LearnTab, jobs: _JobsSection, handlers: _PageHandle
 def _connect_dub_tab(tab: _DubTab, jobs: _JobsSection, handlers: _PageHandlers) -> None:
     for button, preview in ((tab.preview, True), (tab.whole, False)):
         button.click(
-            handlers.report_errors(partial(handlers.dub, preview=preview), 3),
-            [tab.actor, tab.scene, tab.sound, tab.script, tab.language, tab.face],
-            [tab.answer, tab.scene, tab.sound, jobs.chosen],
+            handlers.report_errors(partial(handlers.dub, preview=preview), 4),
+            [
+                tab.actor,
+                tab.scene,
+                tab.sound,
+                tab.microphone,
+                tab.script,
+                tab.language,
+                tab.face,
+            ],
+            [tab.answer, tab.scene, tab.sound, tab.microphone, jobs.chosen],
             **PRIVATE_EVENT,
         )
+
+
+def _connect_compare_tab(tab: _CompareTab, jobs: _JobsSection, handlers: _PageHandlers) -> None:
+    tab.compare.click(
+        handlers.report_errors(handlers.compare, 3),
+        [tab.original, tab.outputs, tab.view, tab.measure],
+        [tab.answer, tab.original, tab.outputs, jobs.chosen],
+        **PRIVATE_EVENT,
+    )
+
+
+def _connect_study_tab(tab: _StudyTab, handlers: _PageHandlers) -> None:
+    (first, second), (one, two) = tab.names, tab.videos
+    tab.make.click(
+        handlers.report_errors(handlers.make_study, 3),
+        [first, one, second, two, tab.kind, tab.title, tab.catch],
+        [tab.answer, tab.archive, one, two],
+        **PRIVATE_EVENT,
+    )
+    tab.collect.click(
+        handlers.report_errors(evaluate_study), [tab.key, tab.answers], tab.result, **PRIVATE_EVENT
+    )
 
 
 def _connect_actors_tab(tab: _ActorsTab, dubbing: _DubTab, handlers: _PageHandlers) -> None:

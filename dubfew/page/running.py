@@ -14,15 +14,13 @@ from dubfew.jobs.pool import WorkerPool, default_store_folder
 from dubfew.jobs.records import JobNotFoundError
 from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import output_path
-from dubfew.page.actions import PageActions
+from dubfew.page.actions import UPLOADS_NAME, PageActions
 from dubfew.page.options import PageOptions
 from dubfew.server.limits import RequestLimits
 from dubfew.server.options import LOOPBACK_NAMES
 from dubfew.server.running import listen, run_application
 from dubfew.utils.import_utils import import_optional
 
-# Folder of the store that Gradio keeps uploads in until a button is pressed.
-UPLOADS_NAME = "page-uploads"
 # Age at which uploads without a job are deleted, and time between two looks, s.
 STALE_SECONDS, SWEEP_SECONDS = 3600, 300
 # What a browser may load: this server's own files. Fonts, scripts and pictures of other hosts are
@@ -142,7 +140,7 @@ def make_page_application(
 
     application.add_middleware(
         RequestLimits,
-        upload_path="/gradio_api/upload",
+        upload_paths=("/gradio_api/upload",),
         max_upload_bytes=round(options.max_upload * 1e6),
         on_answer=lambda method, status: None,
     )
@@ -180,6 +178,15 @@ def _add_video_routes(application: Any, store: JobStore) -> None:
             return answer(output_path(store, store.get(job)))
         except JobNotFoundError:
             return answer(None)
+
+    @application.get("/pages/{job}/{number}")
+    def page(job: str, number: int) -> Any:
+        try:
+            names = [*(store.get(job).result or {}).get("pages", {}).values()]
+        except JobNotFoundError:
+            names = []
+        path = store.job_folder(job) / names[number] if 0 <= number < len(names) else None
+        return answer(path)
 
     @application.get("/scenes/{job}")
     def scene(job: str) -> Any:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dubfew.errors import DubfewError, MediaError
+from dubfew.jobs.description import JobDescription
 from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import work_off
 from dubfew.page.actions import PageActions, format_facts, format_jobs, format_output, label_job
 from dubfew.page.running import sweep_uploads
+from dubfew.page.studies import evaluate_study, make_study_archive
 from dubfew.registry import Registry
 
 
@@ -135,6 +138,75 @@ def test_the_curve_of_a_training(actions: PageActions, upload: Any) -> None:
     found = format_output(job)
     assert "30.0 to 32.5 dB over 50 steps" in found
     assert "points='0.0,78.0 300.0,8.0'" in found
+
+
+def test_a_comparison_and_its_pages(actions: PageActions, upload: Any) -> None:
+    for words, call in (
+        ("original", lambda: actions.compare(None, [upload("b.mp4")])),
+        ("dubbed", lambda: actions.compare(upload("a.mp4"), [])),
+        ("5 at most", lambda: actions.compare(upload("a.mp4"), [upload("b.mp4")] * 6)),
+        ("no view", lambda: actions.compare(upload("a.mp4"), [upload("b.mp4")], "above")),
+    ):
+        with pytest.raises(DubfewError, match=words):
+            call()
+    other = str(Path(upload("x.mp4")).rename(Path(upload("x.mp4")).parent.parent / "dub.mp4"))
+    job = actions.compare(upload("a.mp4"), [upload("dub.mp4"), other], "wipe", True)
+    given = job.description
+    assert given is not None
+    assert [*given.outputs] == ["dub.mp4", "dub.mp4 (2)"]
+    assert JobDescription.from_json(given.to_json()) == given
+    assert given.options == {"view": "wipe", "measure": True}
+    assert label_job(job).endswith("Compare dub.mp4, dub.mp4 (2): waits")
+
+    def run(description: JobDescription, out: Path, *rest: Any) -> dict[str, Any]:
+        return {"output": out.name, "frames": 5, "pages": {"<dub>.mp4": "page0.html"}}
+
+    work_off(actions.store, "lease", Registry(actions.store.folder.parent), run=run, wait=False)
+    shown = format_output(actions.store.get(job.id))
+    assert f"href='/pages/{job.id}/0'" in shown
+    assert "Measures of &lt;dub&gt;.mp4" in shown
+    assert "/scenes/" not in shown
+
+
+def test_a_study_is_packed_and_evaluated(tmp_path: Path) -> None:
+    def clip(folder: str) -> str:
+        path = tmp_path / folder / "clip.mp4"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(folder.encode())
+        return str(path)
+
+    for words, systems in (
+        ("system 2 a name", [("ours", [clip("one")]), (" ", [clip("two")])]),
+        ("videos of theirs", [("ours", [clip("one")]), ("theirs", [])]),
+        ("one name", [("ours", [clip("one")]), ("ours ", [clip("two")])]),
+    ):
+        with pytest.raises(DubfewError, match=words):
+            make_study_archive(tmp_path, systems, catch=0)
+    systems = [("ours", [clip("one")]), ("theirs", [clip("two")])]
+    sentence, archive = make_study_archive(tmp_path, systems, catch=0, title="Which?")
+    assert sentence.startswith("1 trials. Give viewers the folder page")
+    assert not (tmp_path / "one" / "clip.mp4").exists()
+    with zipfile.ZipFile(archive) as packed:
+        key = json.loads(packed.read("key.json"))
+        assert '"title": "Which?"' in packed.read("page/study.js").decode()
+    (trial,) = key["trials"]
+    ours = trial["media"][trial["systems"].index("ours")]
+    answers = tmp_path / "answers.csv"
+    answers.write_text(
+        "study,participant,trial,left,right,question,answer,seconds\n"
+        f"{key['study']},ann,{trial['id']},{trial['media'][0]},{trial['media'][1]},0,{ours},3\n"
+    )
+    text = evaluate_study(str(archive), [str(answers)])
+    assert "| ours | theirs | 1 of 1 | 100 % | 3 to 100 % |" in text
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    assert evaluate_study(str(tmp_path / "key.json"), [str(answers)]) == text
+    for words, key_file, files in (
+        ("archive", None, [str(answers)]),
+        ("viewers saved", str(archive), []),
+        ("no key", str(answers), [str(answers)]),
+    ):
+        with pytest.raises(DubfewError, match=words):
+            evaluate_study(key_file, files)
 
 
 def test_uploads_without_a_job_are_deleted(tmp_path: Path) -> None:

@@ -1,0 +1,403 @@
+"""Drive the page of ``dubfew app`` in a real browser, from an empty home: pictures and a report.
+
+    pip install 'dubfew[app]' playwright axe-core-python
+    python -m tools.tour_page --chromium /usr/bin/chromium --out FOLDER
+
+The person of the tour is the bundled one, who does not exist. Every tab is looked at in two widths
+and two themes, and every state of the flow is a picture: learn, dub while the tab is closed,
+verify, compare, a study, suspend, delete; the camera, by a file in its place; 20 uploads at once.
+axe-core looks at each. The browser reaches nothing but this machine, and its requests are listed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "dubfew" / "demo"
+ACTOR_CLIP, NEW_SPEECH = DEMO / "actor.mp4", DEMO / "dub.wav"
+TABS = ("Learn", "Dub", "Actors", "Verify", "Compare", "Study")
+# Width of a desk and of a phone, px.
+WIDTHS = (1280, 390)
+THEMES = ("light", "dark")
+HEIGHT_PX = 900
+# Longest time of a job, s.
+MAX_JOB_SECONDS = 600
+# Time in which Gradio shows what a click changed, s.
+SETTLE_SECONDS = 1.5
+UPLOADS = 20
+
+
+@dataclass
+class TourReport:
+    """What was seen.
+
+    Attributes:
+        violations: findings of axe-core, by the name of the picture.
+        hosts: hosts that the browser asked.
+        errors: errors of the browser's console.
+        facts: what else was checked, by name.
+    """
+
+    violations: dict[str, list[str]] = field(default_factory=dict)
+    hosts: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class PageTour:
+    """One browser that looks at one page.
+
+    Args:
+        browser: Playwright's browser.
+        url: address of the page.
+        out: folder of the pictures.
+    """
+
+    def __init__(self, browser: Any, url: str, out: Path) -> None:
+        from axe_core_python.sync_playwright import Axe
+
+        self.browser, self.url, self.out = browser, url, out
+        self.report = TourReport()
+        self._axe = Axe()
+
+    @contextmanager
+    def tab(self, width: int = WIDTHS[0], theme: str = THEMES[0], **more: Any) -> Iterator[Any]:
+        """Open the page in a new tab, and close it at the end."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": HEIGHT_PX}, color_scheme=theme, **more
+        )
+        try:
+            yield self.open_page(context)
+        finally:
+            context.close()
+
+    def open_page(self, context: Any) -> Any:
+        """Open the page in a context, and note what it asks for."""
+        page = context.new_page()
+        page.on("request", lambda request: self._note_request(request.url))
+        page.on("console", self._note_message)
+        page.goto(self.url, wait_until="domcontentloaded", timeout=120_000)
+        page.get_by_role("tab", name="Study").wait_for(timeout=120_000)
+        page.wait_for_timeout(1000 * SETTLE_SECONDS)
+        return page
+
+    def look(self, page: Any, name: str) -> None:
+        """Take a picture, and let axe-core look."""
+        page.wait_for_timeout(1000 * SETTLE_SECONDS)
+        page.screenshot(path=self.out / f"{name}.png", full_page=True)
+        found = self._axe.run(page)["violations"]
+        self.report.violations[name] = [
+            f"{each['id']} ({len(each['nodes'])}): {each['nodes'][0]['html'][:120]}"
+            for each in found
+        ]
+
+    def _note_request(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.report.hosts.add(parts.hostname or f"{parts.scheme}:")
+
+    def _note_message(self, message: Any) -> None:
+        if message.type == "error":
+            self.report.errors.append(message.text[:200])
+
+
+def show_tab(page: Any, name: str) -> None:
+    """Choose a tab; on a narrow page some are in the menu behind the others."""
+    found = page.get_by_role("tab", name=name)
+    if not found.is_visible():
+        page.locator(".overflow-menu > button").click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+    else:
+        found.click()
+    page.wait_for_timeout(1000 * SETTLE_SECONDS)
+
+
+def choose_files(page: Any, label: str, *paths: Path) -> None:
+    """Give files to the field of a label, and wait until they are sent."""
+    block = page.locator(".block", has=page.locator("label", has_text=label))
+    block = block.locator("visible=true").last
+    block.locator("input[type=file]").set_input_files([str(path) for path in paths])
+    block.locator(".file-preview").wait_for(timeout=60_000)
+
+
+def choose(page: Any, label: str, value: str) -> None:
+    """Choose from a list."""
+    page.get_by_label(label, exact=True).locator("visible=true").first.click()
+    page.get_by_role("option", name=re.compile(re.escape(value))).first.click()
+
+
+def wait_for_job(page: Any, place: int = 0) -> str:
+    """Wait until a job of the table has ended, and return its row."""
+    end = time.monotonic() + MAX_JOB_SECONDS
+    text = ""
+    while time.monotonic() < end:
+        rows = page.locator(".jobs tbody tr")
+        text = rows.nth(place).inner_text() if rows.count() > place else ""
+        if re.search("done|failed|cancelled", text):
+            return " ".join(text.split())
+        page.wait_for_timeout(1000)
+    raise SystemExit(f"the job has not ended in {MAX_JOB_SECONDS} s: {text}")
+
+
+def look_at_tabs(tour: PageTour) -> None:
+    """Look at every tab in every width and theme."""
+    for width in WIDTHS:
+        for theme in THEMES:
+            with tour.tab(width, theme) as page:
+                for name in TABS:
+                    show_tab(page, name)
+                    tour.look(page, f"{name.lower()}-{width}-{theme}")
+
+
+def follow_flow(tour: PageTour, home: Path) -> None:
+    """Learn, dub with the tab closed, verify, compare, ask, suspend, delete."""
+    facts = tour.report.facts
+    with tour.tab() as page:
+        page.get_by_role("button", name="Learn", exact=True).click()
+        tour.look(page, "flow-01-error")
+        choose_files(page, "Video of the actor", ACTOR_CLIP)
+        page.get_by_label("Id of the actor").fill("mary")
+        page.get_by_label("Draft: do not train").check()
+        page.get_by_role("button", name="Learn", exact=True).click()
+        tour.look(page, "flow-02-learning")
+        facts["learned"] = wait_for_job(page)
+        tour.look(page, "flow-03-learned")
+        show_tab(page, "Dub")
+        choose(page, "Actor", "mary")
+        choose_files(page, "New speech", NEW_SPEECH)
+        page.get_by_role("button", name="Preview two seconds").click()
+        tour.look(page, "flow-04-dubbing")
+    # The tab is closed; the job goes on.
+    folders = set((home / "jobs").glob("*/*/output*.mp4"))
+    end = time.monotonic() + MAX_JOB_SECONDS
+    while not folders and time.monotonic() < end:
+        time.sleep(1)
+        folders = set((home / "jobs").glob("*/*/output*.mp4"))
+    (dubbed,) = folders
+    with tour.tab(WIDTHS[1], THEMES[1]) as page:
+        facts["dubbed while the tab was closed"] = wait_for_job(page)
+        page.get_by_label("Show a job").click()
+        page.get_by_role("option").first.click()
+        page.locator(".output video").last.wait_for()
+        page.wait_for_function(
+            "[...document.querySelectorAll('.output video')].every(v => v.readyState > 0)"
+        )
+        tour.look(page, "flow-05-dubbed-390-dark")
+    kept = tour.out / "dubbed.mp4"
+    kept.write_bytes(dubbed.read_bytes())
+    with tour.tab() as page:
+        show_tab(page, "Verify")
+        choose_files(page, "Video to check", kept)
+        page.get_by_role("button", name="Verify", exact=True).click()
+        page.locator("li", has_text="marks are intact").wait_for(timeout=120_000)
+        facts["verified"] = page.locator("li").all_inner_texts()
+        tour.look(page, "flow-06-verified")
+        show_tab(page, "Compare")
+        choose_files(page, "Original video", ACTOR_CLIP)
+        choose_files(page, "Dubbed videos", kept)
+        page.get_by_label("Also measure them").check()
+        page.get_by_role("button", name="Compare", exact=True).click()
+        facts["compared"] = wait_for_job(page)
+        tour.look(page, "flow-07-compared")
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name=re.compile("Measures of")).click()
+        opened.value.wait_for_load_state()
+        tour.look(opened.value, "flow-08-measures")
+        opened.value.close()
+        show_tab(page, "Study")
+        for number, path in ((1, ACTOR_CLIP), (2, kept)):
+            copy = tour.out / f"system{number}" / "clip.mp4"
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+            page.get_by_label(f"Name of system {number}").fill(path.stem)
+            choose_files(page, f"Videos of system {number}", copy)
+        page.get_by_role("button", name="Make the study").click()
+        page.get_by_text("Give viewers the folder").wait_for(timeout=120_000)
+        tour.look(page, "flow-09-study")
+        show_tab(page, "Actors")
+        choose(page, "Actor", "mary")
+        page.get_by_label("Reason of a suspension").fill("asked to")
+        page.get_by_role("button", name="Suspend").click()
+        page.get_by_text("mary is suspended").wait_for()
+        tour.look(page, "flow-10-suspended")
+        page.get_by_role("button", name="Resume").click()
+        page.get_by_text("can be rendered again").wait_for()
+        page.get_by_label("Type the id here").fill("mary")
+        page.get_by_role("button", name="Delete").click()
+        page.get_by_text("mary is deleted").wait_for()
+        tour.look(page, "flow-11-deleted")
+    facts["videos left after the deletion"] = len([*(home / "jobs").glob("*/*/output*.mp4")])
+
+
+def learn_from_camera(tour: PageTour) -> None:
+    """Record with a camera, in whose place a file is, and learn from it."""
+    with tour.tab(permissions=["camera", "microphone"]) as page:
+        page.get_by_role("button", name="Or record with the camera").click()
+        page.get_by_text(re.compile("access webcam|Click to Access", re.I)).first.click()
+        page.wait_for_timeout(3000)
+        tour.look(page, "camera-1-seen")
+        page.get_by_label(re.compile("start recording|capture|record", re.I)).last.click()
+        page.wait_for_timeout(5000)
+        page.get_by_label(re.compile("stop", re.I)).last.click()
+        page.wait_for_timeout(4000)
+        tour.look(page, "camera-2-recorded")
+        page.get_by_label("Id of the actor").fill("filmed")
+        page.get_by_label("Draft: do not train").check()
+        page.get_by_role("button", name="Learn", exact=True).click()
+        page.wait_for_timeout(3000)
+        tour.report.facts["camera"] = wait_for_job(page)
+        tour.look(page, "camera-3-learned")
+
+
+def upload_together(tour: PageTour) -> None:
+    """Give a job from each of many tabs at once, and cancel them."""
+    context = tour.browser.new_context(viewport={"width": WIDTHS[0], "height": HEIGHT_PX})
+    pages = [tour.open_page(context) for _ in range(UPLOADS)]
+    started = time.monotonic()
+    for page in pages:  # sent without waiting for each other
+        block = page.locator(".block", has=page.locator("label", has_text="Video of the actor"))
+        block.last.locator("input[type=file]").set_input_files(str(ACTOR_CLIP))
+    for number, page in enumerate(pages):
+        page.locator(".file-preview").first.wait_for(timeout=120_000)
+        page.get_by_label("Id of the actor").fill(f"many{number}")
+        page.get_by_label("Draft: do not train").check()
+        page.get_by_role("button", name="Learn", exact=True).click(no_wait_after=True)
+    for page in pages:
+        page.get_by_text("see Jobs below").wait_for(timeout=120_000)
+    seconds = time.monotonic() - started
+    pages[0].wait_for_timeout(4000)
+    rows = pages[0].locator(".jobs tbody tr").all_inner_texts()
+    given = {found[0] for row in rows if (found := re.findall(r"many\d+", row))}
+    tour.report.facts["uploads at once"] = f"{len(given)} of {UPLOADS} jobs in {seconds:.0f} s"
+    tour.look(pages[0], "uploads")
+    context.close()
+
+
+def summarize(report: TourReport) -> str:
+    """Format a report as Markdown."""
+    clean = sum(not found for found in report.violations.values())
+    lines = [
+        "# Tour of the page",
+        f"axe-core: {clean} of {len(report.violations)} states without a violation.",
+        f"Hosts asked: {', '.join(sorted(report.hosts))}.",
+        f"Errors of the browser's console: {len(report.errors)}.",
+        *(f"{name}: {value}" for name, value in report.facts.items()),
+        *(f"{name}: {'; '.join(found)}" for name, found in report.violations.items() if found),
+        *dict.fromkeys(report.errors),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def write_camera_film(path: Path) -> None:
+    """Write the bundled clip as raw video, which Chromium takes in place of a camera."""
+    from dubfew.media import read_frames
+
+    frames = [frame.to_rgb() for frame in read_frames(ACTOR_CLIP)]
+    height, width = frames[0].shape[:2]
+    with open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for rgb in frames:
+            file.write(b"FRAME\n" + _to_planes(rgb))
+
+
+def _to_planes(rgb: Any) -> bytes:
+    """Return the planes of a frame with half the resolution of color (JPEG's YCbCr)."""
+    import numpy as np
+
+    matrix = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])
+    values = rgb.astype(np.float32) @ matrix.T.astype(np.float32) + [0, 128, 128]
+    height, width = (size // 2 * 2 for size in rgb.shape[:2])
+    small = values[:height, :width].reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    planes = [values[..., 0], small[..., 1], small[..., 2]]
+    return b"".join(np.clip(plane + 0.5, 0, 255).astype(np.uint8).tobytes() for plane in planes)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tour; the exit code is 1 if axe-core found something or another host was asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
+    parser.add_argument("--chromium", help="browser; default: Playwright's own")
+    parser.add_argument("--port", type=int, default=7861)
+    parser.add_argument(
+        "--only",
+        choices=["tabs", "flow", "camera", "uploads"],
+        nargs="+",
+        default=["tabs", "flow", "camera", "uploads"],
+    )
+    options = parser.parse_args(arguments)
+    from playwright.sync_api import sync_playwright
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="dubfew-tour-") as name:
+        home, film = Path(name) / "home", Path(name) / "camera.y4m"
+        if "camera" in options.only:
+            write_camera_film(film)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "dubfew", "app", "--port", str(options.port)],
+            env={**os.environ, "DUBFEW_HOME": str(home)},
+            stdout=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{options.port}/"
+        try:
+            _wait_for_server(url, server)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=options.chromium,
+                    args=[
+                        "--no-sandbox",
+                        # Every other name and address is unknown to the browser.
+                        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                        "--use-fake-device-for-media-stream",
+                        f"--use-file-for-fake-video-capture={film}",
+                    ],
+                )
+                tour = PageTour(browser, url, options.out)
+                if "tabs" in options.only:
+                    look_at_tabs(tour)
+                if "flow" in options.only:
+                    follow_flow(tour, home)
+                if "camera" in options.only:
+                    learn_from_camera(tour)
+                if "uploads" in options.only:
+                    upload_together(tour)
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait()
+    text = summarize(tour.report)
+    (options.out / "report.md").write_text(text)
+    (options.out / "report.json").write_text(json.dumps(tour.report.violations, indent=1))
+    print(text)
+    foreign = tour.report.hosts - {"127.0.0.1", "data:", "blob:"}
+    return 1 if any(tour.report.violations.values()) or foreign else 0
+
+
+def _wait_for_server(url: str, server: subprocess.Popen[bytes]) -> None:
+    from urllib.request import urlopen
+
+    for _ in range(240):
+        if server.poll() is not None:
+            raise SystemExit("dubfew app has ended")
+        try:
+            urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise SystemExit("dubfew app does not answer")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
