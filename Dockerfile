@@ -14,6 +14,12 @@ RUN python -m venv /opt/dubfew \
         --extra-index-url "${TORCH_INDEX}" '.[serve,transcript]' \
     # MediaPipe asks for these, and dubfew uses no part of it that needs them: 560 MB.
     && /opt/dubfew/bin/pip uninstall --yes jax jaxlib ml_dtypes opencv-contrib-python \
+    # Tests of packages, and what torch has to compile extensions: 300 MB.
+    && find /opt/dubfew/lib -depth -type d -name tests -exec rm -rf {} + \
+    && rm -rf /opt/dubfew/lib/python*/site-packages/torch/test \
+        /opt/dubfew/lib/python*/site-packages/torch/include \
+    && find /opt/dubfew/lib/python*/site-packages/torch/bin -type f ! -name torch_shm_manager \
+        -delete \
     && /opt/dubfew/bin/dubfew --version
 
 FROM python:${PYTHON}-slim-bookworm

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ MAX_JOB_SECONDS = 600
 # Time in which Gradio shows what a click changed, s.
 SETTLE_SECONDS = 1.5
 UPLOADS = 20
+# Viewers of the study; the last one does not look.
+NUM_VIEWERS = 4
 
 
 @dataclass
@@ -88,10 +91,10 @@ class PageTour:
     def open_page(self, context: Any) -> Any:
         """Open the page in a context, and note what it asks for."""
         page = context.new_page()
-        page.on("request", lambda request: self._note_request(request.url))
+        page.on("request", lambda request: self.note_request(request.url))
         page.on("console", self._note_message)
         page.goto(self.url, wait_until="domcontentloaded", timeout=120_000)
-        page.get_by_role("tab", name="Study").wait_for(timeout=120_000)
+        page.get_by_role("tab", name=TABS[0]).wait_for(timeout=120_000)
         page.wait_for_timeout(1000 * SETTLE_SECONDS)
         return page
 
@@ -105,7 +108,8 @@ class PageTour:
             for each in found
         ]
 
-    def _note_request(self, url: str) -> None:
+    def note_request(self, url: str) -> None:
+        """Keep the host that the browser asked; other addresses by their scheme."""
         parts = urlsplit(url)
         self.report.hosts.add(parts.hostname or f"{parts.scheme}:")
 
@@ -227,6 +231,19 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         page.get_by_role("button", name="Make the study").click()
         page.get_by_text("Give viewers the folder").wait_for(timeout=120_000)
         tour.look(page, "flow-09-study")
+        with page.expect_download() as given:
+            page.locator("a[download]", has_text="study").first.click()
+        archive = tour.out / "study.zip"
+        given.value.save_as(archive)
+        answers = answer_study(tour, archive, kept.stem)
+        choose_files(page, "The study's archive", archive)
+        choose_files(page, "Files that viewers saved", *answers)
+        page.get_by_role("button", name="Evaluate the answers").click()
+        page.get_by_text("viewers, ").wait_for(timeout=60_000)
+        facts["study"] = (
+            page.locator("table", has_text="preferred").locator("tbody tr").all_inner_texts()
+        )
+        tour.look(page, "flow-09-study-evaluated")
         show_tab(page, "Actors")
         choose(page, "Actor", "mary")
         page.get_by_label("Reason of a suspension").fill("asked to")
@@ -240,6 +257,62 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         page.get_by_text("mary is deleted").wait_for()
         tour.look(page, "flow-11-deleted")
     facts["videos left after the deletion"] = len([*(home / "jobs").glob("*/*/output*.mp4")])
+
+
+def answer_study(tour: PageTour, archive: Path, favorite: str) -> list[Path]:
+    """Open a study's page from its folder, and answer it as several viewers do.
+
+    Args:
+        tour: the tour.
+        archive: the study.
+        favorite: system that all viewers prefer; the last one prefers spoilt copies, too.
+
+    Returns:
+        The files that the viewers saved.
+    """
+    folder = tour.out / "study"
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    key = json.loads((folder / "key.json").read_text())
+    systems = {
+        media: system
+        for trial in key["trials"]
+        for media, system in zip(trial["media"], trial["systems"], strict=True)
+    }
+    saved = []
+    for viewer in range(NUM_VIEWERS):
+        context = tour.browser.new_context(viewport={"width": 1100, "height": 800})
+        page = context.new_page()
+        page.on("request", lambda request: tour.note_request(request.url))
+        page.goto((folder / "page" / "index.html").absolute().as_uri())
+        while number := page.locator("video").count():
+            # Answers open when both videos ran to their end.
+            assert page.locator("button[data-side]").first.is_disabled()
+            for place in range(number):
+                page.evaluate(
+                    "k => { const v = document.querySelectorAll('video')[k];"
+                    " v.muted = true; v.playbackRate = 4; return v.play() }",
+                    place,
+                )
+                page.wait_for_function(
+                    "k => document.querySelectorAll('video')[k].ended", arg=place, timeout=60_000
+                )
+            if not saved:
+                tour.look(page, f"study-page-{page.locator('h1').count()}")
+            names = page.evaluate(
+                "[...document.querySelectorAll('video')].map(v => v.src.split('/').pop())"
+            )
+            shown = [systems[name] for name in names]
+            is_catch = "catch-bad" in shown
+            careless = is_catch and viewer == NUM_VIEWERS - 1
+            wanted = favorite if not is_catch else "catch-bad" if careless else "catch-good"
+            page.locator(f"button[data-side='{shown.index(wanted)}']").click()
+        with page.expect_download() as given:
+            page.locator("#save").click()
+        saved.append(tour.out / f"viewer{viewer}.csv")
+        given.value.save_as(saved[-1])
+        context.close()
+    return saved
 
 
 def learn_from_camera(tour: PageTour) -> None:
@@ -381,7 +454,7 @@ def main(arguments: list[str] | None = None) -> int:
     (options.out / "report.md").write_text(text)
     (options.out / "report.json").write_text(json.dumps(tour.report.violations, indent=1))
     print(text)
-    foreign = tour.report.hosts - {"127.0.0.1", "data:", "blob:"}
+    foreign = tour.report.hosts - {"127.0.0.1", "data:", "blob:", "file:"}
     return 1 if any(tour.report.violations.values()) or foreign else 0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from dubfew.reconstruction.crop import render_mouth_mask
+from dubfew.reconstruction.crop import compute_track_regions, render_region_mask
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import Track
 
@@ -30,12 +30,12 @@ def mouth_region(track: Track, *, grow_px: int = 0) -> EditRegion:
     Returns:
         A function from a frame's index to its mask [H, W]; None where tracking failed.
     """
-    head = load_head_model(track.head)
+    regions = compute_track_regions(track, load_head_model(track.head))
 
     def region(index: int) -> NDArray[np.bool_] | None:
         if index >= len(track) or not track.valid[index]:
             return None
-        mask = np.asarray(render_mouth_mask(track, head, index, track.height, track.width)) > 0
+        mask = render_region_mask(regions, index, track.height, track.width) > 0
         return dilate_mask(mask, grow_px)
 
     return region

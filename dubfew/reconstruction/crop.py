@@ -317,5 +317,31 @@ def render_mouth_mask(
         Opacity in [0, 1]. [height, width]
     """
     regions = compute_track_regions(track.select([frame_index]), head)
-    feather_width = MASK_FEATHER_FRACTION * float(regions.window[0, 2])
-    return render_soft_mask(regions.hull[0], feather_width, 0.0, 0.0, 1.0, height, width)
+    return render_region_mask(regions, 0, height, width)
+
+
+def render_region_mask(
+    regions: FaceRegions, row: int, height: int, width: int
+) -> NDArray[np.float32]:  # [height, width]
+    """Render the opacity of one frame's mouth mask over the whole image.
+
+    Args:
+        regions: regions of a track.
+        row: row of the frame.
+        height: height of the image, px.
+        width: width of the image, px.
+
+    Returns:
+        Opacity in [0, 1]. [height, width]
+    """
+    hull = regions.hull[row]
+    feather_width = MASK_FEATHER_FRACTION * float(regions.window[row, 2])
+    # Outside of the hull's bounds, which is most of a large frame, it is 0.
+    low, high = np.floor(hull.min(0)), np.ceil(hull.max(0))
+    left, right = (int(np.clip(end, 0, width)) for end in (low[0], high[0]))
+    top, bottom = (int(np.clip(end, 0, height)) for end in (low[1], high[1]))
+    mask = np.zeros((height, width), np.float32)
+    mask[top:bottom, left:right] = render_soft_mask(
+        hull, feather_width, left, top, 1.0, bottom - top, right - left
+    )
+    return mask

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -58,13 +59,24 @@ def ask(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_an_output_is_marked(dubbed, registry, monkeypatch) -> None:
-    found = verify_marks(dubbed.output)
+def test_an_output_is_marked(dubbed, registry, monkeypatch, tmp_path, capsys) -> None:
+    """Read by the lines of the guide."""
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "marks.md").read_text()
+    names: dict[str, Any] = {}
+    os.symlink(dubbed.output, tmp_path / "out.mp4")
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(guide.split("```python\n")[1].split("```")[0], names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("The marks are intact.\n")
+    assert printed.endswith(f"render {dubbed.watermark}\n")
+    found = names["found"]
     assert found.intact
     assert found.credentials is not None
     assert found.watermark is not None
     assert found.watermark.id == dubbed.watermark == found.credentials.rendering["watermark"]
-    assert dubbed.credentials == found.credentials.place == dubbed.output
+    assert dubbed.credentials == dubbed.output
+    assert found.credentials.place == Path("out.mp4")
     assert (registry.home / SIGNING_FILE_NAME).exists()
     # The command line shows the same; to find the mark takes seconds.
     monkeypatch.setattr(

@@ -78,6 +78,18 @@ def test_the_card_lists_people_and_licenses(tmp_path: Path) -> None:
         save_pretrained(tmp_path / "warp", "warp")
 
 
+def test_the_lines_of_the_guide(
+    hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "guides" / "train-a-prior.md"
+    save_pretrained(hub.folder / "studio" / "mouths")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(guide.read_text().split("```python\n")[1].split("```")[0], names)
+    assert names["prior"].sha256 == prior_info().sha256
+    assert (tmp_path / "folder" / "README.md").read_text().startswith("---\nlicense: mit\n")
+
+
 def test_a_speech_model(hub: StandIn) -> None:
     speech_hub.push_to_hub("studio/speech", private=False)
     assert hub.made == {"studio/speech": False}

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from dubfew.errors import NoFaceError
-from dubfew.reconstruction.crop import compute_track_regions, render_mouth_mask, render_soft_mask
+from dubfew.reconstruction.crop import (
+    MASK_FEATHER_FRACTION,
+    compute_track_regions,
+    render_mouth_mask,
+    render_region_mask,
+    render_soft_mask,
+)
 from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.projection import project_head_points
@@ -74,6 +80,11 @@ def test_mask_covers_an_open_mouth_and_lies_in_its_window(track):
         assert (hull >= [left, top]).all()
         assert (hull <= [left + side, top + side]).all()
     mask = render_mouth_mask(track, head, 2, 512, 512)
+    # Only a part of it was drawn, and nothing is missing, also where the frame ends in the hull.
+    feather = MASK_FEATHER_FRACTION * float(regions.window[2, 2])
+    for size in (512, int(regions.hull[2].mean())):
+        whole = render_soft_mask(regions.hull[2], feather, 0.0, 0.0, 1.0, size, size)
+        np.testing.assert_array_equal(render_region_mask(regions, 2, size, size), whole)
     x, y = np.round(track.landmarks[2, [61, 291, 13, 17], :2]).astype(int).T
     assert (mask[y, x] > 0.5).all()
     assert mask.max() == 1
