@@ -1,6 +1,7 @@
 """Tiny priors of the papers' renderers, trained on synthetic people and on given clips.
 
     python -m benchmarks.tiny_priors people --out FOLDER [--clips CLIP ...]
+        [--seeds 300-311] [--seconds-each 4] [--layouts NAME,...]
     python -m benchmarks.tiny_priors train --out FOLDER --seconds 180 [--steps N] [--only NAME,...]
     python -m benchmarks.tiny_priors score --out FOLDER --held-out FOLDER [--own-data FOLDER]
 
@@ -58,7 +59,7 @@ from dubfew.synthetic import SyntheticPerson, render_clip
 from dubfew.utils.files import atomic_path, write_atomic
 
 # Synthetic people, none of whom the tests film, and what is filmed of each.
-PERSON_SEEDS, CLIP_SECONDS, PICTURE_SIZE = range(300, 312), 4.0, 192
+PERSON_SEEDS, CLIP_SECONDS, PICTURE_SIZE = "300-311", 4.0, 192
 # Steps whose mean time says how many fit into the given seconds. The first loads and compiles.
 TIMED_STEPS, WARMUP_STEPS = 8, 2
 # Height of a crop in the picture, px.
@@ -91,23 +92,23 @@ OWN_RUN = TinyRun("", {"batch": 8})
 
 
 def film_people(
-    clips: Sequence[Path], done: Collection[str]
+    seeds: Sequence[int], seconds: float, clips: Sequence[Path], done: Collection[str]
 ) -> Iterator[tuple[str, Track, list[Frame], np.ndarray, str]]:
     """Film the synthetic people, then track the clips.
 
     Args:
+        seeds: seeds of the synthetic people.
+        seconds: what is filmed of each, s.
         clips: files of one person each.
         done: names to leave out.
 
     Yields:
         Name, track, frames, sound at 16 kHz, and licence of each.
     """
-    for seed in PERSON_SEEDS:
+    for seed in seeds:
         if f"synthetic-{seed}" in done:
             continue
-        clip = render_clip(
-            SyntheticPerson(seed), seconds=CLIP_SECONDS, size=PICTURE_SIZE, seed=seed
-        )
+        clip = render_clip(SyntheticPerson(seed), seconds=seconds, size=PICTURE_SIZE, seed=seed)
         frames = [Frame.from_rgb(rgb, number, 25) for number, rgb in enumerate(clip.frames)]
         sound = resample_audio(clip.audio.samples, clip.audio.rate)
         yield f"synthetic-{seed}", clip.track, frames, sound, "synthetic"
@@ -121,12 +122,13 @@ def film_people(
         yield path.stem, track_video(path), list(read_frames(path)), sound, "of the clip"
 
 
-def write_people(out: Path, clips: Sequence[Path]) -> None:
+def write_people(
+    out: Path, seeds: Sequence[int], seconds: float, clips: Sequence[Path], layouts: Sequence[str]
+) -> None:
     """Write a shard of every person for every layout; those that are there stay."""
-    layouts = sorted({run.layout for run in TINY_RUNS.values()})
     made = out / "data"
     done = {path.stem.removeprefix("shard-") for path in (made / layouts[-1]).glob("shard-*.tar")}
-    for name, track, frames, sound, license_name in film_people(clips, done):
+    for name, track, frames, sound, license_name in film_people(seeds, seconds, clips, done):
         head = load_head_model(track.head)
         for layout in layouts:
             clip = cut_clip_footage(iter(frames), track, head, layout, samples=sound)
@@ -284,6 +286,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("part", choices=("people", "train", "score"))
     parser.add_argument("--clips", nargs="*", type=Path, default=[], help="to train on as well")
+    parser.add_argument("--seeds", default=PERSON_SEEDS, help="of synthetic people, first-last")
+    parser.add_argument("--seconds-each", type=float, default=CLIP_SECONDS, help="of each of them")
+    parser.add_argument("--layouts", default="", help="names, separated by commas; default: all")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=180, help="processor seconds of each")
     parser.add_argument("--steps", type=int, default=0, help="steps of the second training of each")
@@ -293,7 +298,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--held-out", type=Path, help="folder of ``people`` that no training saw")
     options = parser.parse_args(arguments)
     if options.part == "people":
-        write_people(options.out, options.clips)
+        first, _, last = options.seeds.partition("-")
+        seeds = range(int(first), int(last or first) + 1)
+        every = sorted({run.layout for run in TINY_RUNS.values()})
+        layouts = options.layouts.split(",") if options.layouts else every
+        write_people(options.out, seeds, options.seconds_each, options.clips, layouts)
         return 0
     if options.part == "score":
         if options.held_out is None:

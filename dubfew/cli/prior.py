@@ -131,6 +131,36 @@ def purge_people(
     print_fields({"removed": removed}, as_json=as_json)
 
 
+@prior_app.command("align")
+@report_errors
+def align_people(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder that 'prior prepare --layout' filled.")
+    ],
+    progress_mode: ProgressOption = ProgressMode.AUTO,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how late pictures are against their sound; trainings that hear remove it.
+
+    A lag that the clip does not tell clearly stays. Videos are not needed.
+    """
+    from dubfew.data.prepare import store_clip_lags
+    from dubfew.speech.model import SpeechModel
+    from dubfew.speech.training.clip_sync import measure_picture_lags
+    from dubfew.speech.training.shard_clips import load_filmed_clips
+
+    clips = load_filmed_clips(folder)
+    with show_progress(progress_mode, as_json=as_json) as progress:
+        lags = measure_picture_lags(SpeechModel.load_default(), clips.train, progress)
+    store_clip_lags(folder, {file: lag.correction_seconds for file, lag in lags.items()})
+    moved = {
+        file: f"{1000 * lag.lag_seconds:+.0f} ms" for file, lag in lags.items() if lag.is_clear
+    }
+    text = format_fields({"clips": len(lags), "with a clear lag": len(moved)} | moved)
+    print_result({"folder": folder, "lags": lags, "skipped": clips.skipped}, as_json=as_json,
+                 text=text)  # fmt: skip
+
+
 @prior_app.command("push")
 @report_errors
 def push_prior(

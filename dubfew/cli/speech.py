@@ -103,6 +103,18 @@ def train_speech(
             "half of Whisper's, two thirds of the others'.",
         ),
     ] = None,
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="'ensemble', dubfew's own, or 'imitator', that of Dubbing for Everyone, which "
+            "learns from film alone and predicts jaw and expression.",
+        ),
+    ] = "ensemble",
+    head: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Head model of 'imitator': flame or lite."),
+    ] = "lite",
     work: Annotated[
         Path | None,
         typer.Option(
@@ -135,6 +147,8 @@ def train_speech(
             leave_out=leave_out or (),
             encoder=encoder,
             encoder_layer=encoder_layer,
+            network=network,
+            head=head,
             work=work,
             overwrite=overwrite,
             progress=progress,

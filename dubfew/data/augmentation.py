@@ -58,6 +58,11 @@ AFFINE_ROTATION_DEGREES, AFFINE_LOG_STRETCH = 3.0, 0.03
 # Range of the logarithm of a frame's zoom. Mostly larger: what a smaller frame lacks at its border
 # has to be made up.
 AFFINE_LOG_ZOOM = (-0.05, 0.12)
+# How windows of a SyncNet vary, as standard deviations: gain of all colors and of each, offset,
+# logarithm of the zoom along each axis, shear, and shift in parts of the crop. About as much as
+# trackers, lamps and cameras differ; a mouth that leaves the crop would teach nothing.
+SYNC_GAIN, SYNC_COLOR_GAIN, SYNC_OFFSET = 0.15, 0.05, 0.08
+SYNC_LOG_ZOOM, SYNC_SHEAR, SYNC_SHIFT = 0.06, 0.05, 0.025
 # Range of the factor by which a lower resolution shrinks a window, drawn log-uniformly, and its
 # least edge, px. At 0.4 a window of 160 px is one of 64 px, a face in a small video.
 DOWNSCALE_RANGE, MIN_DOWNSCALED_PX = (0.4, 0.9), 8
@@ -196,6 +201,39 @@ def light_target(sample: TrainingSample, rng: np.random.Generator) -> TrainingSa
     light = (slope[0] * across[None, :] + slope[1] * across[:, None]).exp()
     inputs = replace(sample.inputs, scene=(sample.inputs.scene * light).clamp(0, 1))
     return replace(sample, inputs=inputs, target=(sample.target * light).clamp(0, 1))
+
+
+def vary_sync_windows(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Vary windows of five crops as other faces, cameras and lamps would; each window as a whole.
+
+    Mirrors every second window by chance, and changes place, size and colors.
+
+    Args:
+        frames: RGB crops in [0, 1]. [N, T, 3, H, W]
+        rng: random numbers; advanced.
+
+    Returns:
+        RGB crops in [0, 1]. [N, T, 3, H, W]
+    """
+    count, length = frames.shape[:2]
+
+    def draw(strength: float, *shape: int) -> Tensor:
+        values = strength * rng.standard_normal((count, *shape))
+        return torch.from_numpy(values.astype(np.float32))
+
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, [0, 1], [0, 1]] = draw(SYNC_LOG_ZOOM, 2).exp()
+    matrix[:, [0, 1], [1, 0]] = draw(SYNC_SHEAR, 2)
+    # The grid reaches from -1 to 1, so its numbers are halves of the crop.
+    matrix[:, :, 2] = 2 * draw(SYNC_SHIFT, 2)
+    mirrored = torch.from_numpy(rng.random(count) < MIRROR_PROBABILITY)
+    matrix[mirrored, 0] *= -1
+    # All frames of a window are moved alike, as channels of one picture.
+    flat = frames.flatten(1, 2)
+    grid = F.affine_grid(matrix, list(flat.shape), align_corners=False)
+    flat = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    gain = 1 + draw(SYNC_GAIN, 1, 1, 1, 1) + draw(SYNC_COLOR_GAIN, 1, 3, 1, 1)
+    return (flat.unflatten(1, (length, 3)) * gain + draw(SYNC_OFFSET, 1, 1, 1, 1)).clamp(0, 1)
 
 
 def transform_frame_affine(footage: Footage, row: int, rng: np.random.Generator) -> Footage:

@@ -16,8 +16,10 @@ from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.errors import MediaError, ShapeError
 from dubfew.media import Frame
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.mouth_motion import INNER_LIP_PAIRS, MOUTH_CORNERS
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS
 from dubfew.reconstruction.projection import project_head_points
 from dubfew.reconstruction.track import Track
 from dubfew.references.cropping import crop_box
@@ -130,6 +132,24 @@ class ClipFootage:
         bits = np.unpackbits(np.asarray(self.masks[rows]), axis=1)
         bits = bits[:, : layout.height * layout.width]
         return bits.reshape(-1, layout.height, layout.width).astype(bool)
+
+    def measure_lips(self) -> NDArray[np.float32]:
+        """Measure gap and width of the lips, in parts of the distance between the eyes' corners.
+
+        As the camera sees them: a face that turns gets narrower.
+
+        Returns:
+            Gap and width. [N, 2]
+        """
+        landmarks = np.asarray(self.landmarks, np.float64)
+
+        def distance(a: int, b: int) -> NDArray[np.float64]:
+            return np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=1)
+
+        gap = np.mean([distance(upper, lower) for upper, lower in INNER_LIP_PAIRS], 0)
+        eyes = np.maximum(distance(*EYE_CORNERS), 1e-6)
+        lips = np.stack([gap, distance(*MOUTH_CORNERS)], 1) / eyes[:, None]
+        return lips.astype(np.float32)
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> ClipFootage:
         """Return only these rows, in this order, in memory; the sound stays whole.

@@ -27,6 +27,8 @@ CLIP_FORMAT_VERSION = 1
 CLIP_METADATA_KEY = "dubfew.clip"
 # Name of the files within samples.
 CLIP_MEMBER = "clip.safetensors"
+# Key of a clip's facts: how late its picture is against its sound, s; of ``dubfew prior align``.
+LAG_KEY = "lag_seconds"
 # Arrays that stay on the disk. The others are small, or are used as a whole.
 _MAPPED = ("vertices", "masks")
 
@@ -123,7 +125,8 @@ def open_layout_clips(
                 head=stored.header["head"],
                 images=JpegRows(parts),
                 samples=samples,
-                sound_start=start,
+                # Sound is moved to where the picture is.
+                sound_start=start + float(stored.header.get(LAG_KEY, 0.0)),
                 **arrays,
             )
         # A missing array and one of another length have the same cause: a preparation that was cut

@@ -6,7 +6,7 @@ clips are prepared by `dubfew.data.prepare_run`; a manifest tells what is there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from dubfew.data.clip_index import (
     read_exclude_list,
     select_split,
 )
+from dubfew.data.clip_shards import LAG_KEY
 from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.data.jobs import PreparedForm
 from dubfew.data.manifest import read_manifest, write_manifest
@@ -195,6 +196,28 @@ def purge_footage(out: Path, exclude: Collection[str]) -> list[str]:
             excluded=sorted({*before.get("excluded", []), *removed}),
         )
     return removed
+
+
+def store_clip_lags(out: Path, lags: Mapping[str, float]) -> None:
+    """Store how late the pictures of prepared clips are, by which trainings move their sound.
+
+    Args:
+        out: folder that `prepare_footage` filled.
+        lags: lag of each file's picture against its sound, s. A lag that was stored before is
+            forgotten where a file has none now.
+
+    Raises:
+        ArtefactError: A file in the folder is damaged.
+        DubfewError: Another run is writing to the folder.
+    """
+
+    def update_header(header: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in header.items() if key != LAG_KEY}
+        lag = lags.get(header["file"], 0.0)
+        return {**kept, LAG_KEY: lag} if lag else kept
+
+    with _locked_folder(out):
+        rewrite_shards(out, update_header)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from dubfew.speech.encoders import (
     load_encoder,
     load_stored_encoder,
 )
+from dubfew.speech.imitator import ImitatorConfig, ImitatorNetwork
 from dubfew.speech.model_info import (
     SPEECH_FORMAT_VERSION,
     read_speech_header,
@@ -116,7 +117,7 @@ class SpeechModel:
 
     def __init__(
         self,
-        network: SpeechEnsemble,
+        network: SpeechEnsemble | ImitatorNetwork,
         space: MotionSpace,
         encoder: AudioEncoder | None = None,
         training_info: Mapping[str, Any] | None = None,
@@ -267,7 +268,7 @@ class SpeechModel:
         tensors["space.typical"] = self.space.coefficient_rms
         header = {
             "format_version": SPEECH_FORMAT_VERSION,
-            "network": dataclasses.asdict(self.network.config),
+            "network": _describe_network(self.network),
             "aperture": self.space.aperture_p95,
             "points": MOUTH_POINTS,
             "encoder": self.encoder.metadata(),
@@ -306,10 +307,7 @@ class SpeechModel:
         try:
             if tuple(header["points"]) != MOUTH_POINTS:
                 raise ArtefactError(f"{path} was trained for other mouth points: train it anew")
-            sizes = header["network"] | {"dilations": tuple(header["network"]["dilations"])}
-            config = SpeechNetworkConfig(**sizes)
-            # The stored weights include the gap per coefficient, so any value does here.
-            network = SpeechEnsemble(config, torch.zeros(config.components))
+            network = _make_stored_network(header["network"])
             # Counters of training are not stored; the new network's own are used.
             state = network.state_dict()
             stored = {
@@ -333,6 +331,23 @@ class SpeechModel:
     def load_default() -> SpeechModel:
         """Load the model that ships with dubfew; it is read once per process."""
         return _load_shipped_model()
+
+
+def _describe_network(network: SpeechEnsemble | ImitatorNetwork) -> dict[str, Any]:
+    """Describe a network in JSON's types, so that `_make_stored_network` makes it again."""
+    sizes = dataclasses.asdict(network.config)
+    return {"kind": "imitator", **sizes} if isinstance(network, ImitatorNetwork) else sizes
+
+
+def _make_stored_network(sizes: Mapping[str, Any]) -> SpeechEnsemble | ImitatorNetwork:
+    """Make the network that a model's header describes, without its weights."""
+    # Ensembles name no kind.
+    if sizes.get("kind") == "imitator":
+        kept = {name: value for name, value in sizes.items() if name != "kind"}
+        return ImitatorNetwork(ImitatorConfig(**kept))
+    config = SpeechNetworkConfig(**{**sizes, "dilations": tuple(sizes["dilations"])})
+    # The stored weights include the gap per coefficient, so any value does here.
+    return SpeechEnsemble(config, torch.zeros(config.components))
 
 
 @lru_cache(maxsize=1)

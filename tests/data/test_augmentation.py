@@ -15,6 +15,7 @@ from dubfew.data.augmentation import (
     mirror_sample,
     reduce_resolution,
     transform_frame_affine,
+    vary_sync_windows,
 )
 from dubfew.data.dataset import MouthDataset
 from dubfew.data.samples import make_sample
@@ -138,3 +139,20 @@ def test_augmentation_repeats_with_the_seed():
         )
         assert equal_samples(one, again)
         assert not equal_samples(one, other)
+
+
+def test_windows_of_a_syncnet_move_and_change_color_as_a_whole():
+    rng = np.random.default_rng(0)
+    # A bright dot on gray, in the same place of all frames of a window.
+    frames = torch.full((6, 5, 3, 32, 32), 0.4)
+    frames[..., 14:18, 20:24] = 0.8
+    varied = vary_sync_windows(frames, rng)
+    assert varied.shape == frames.shape
+    torch.testing.assert_close(varied, varied[:, :1].expand_as(varied))
+    column = (varied[:, 0, 1] - varied[:, 0, 1, :1, :1]).sum(1).argmax(1)
+    # Some are mirrored: the dot is left of the middle there.
+    assert 0 < int((column < 16).sum()) < 6
+    off = torch.minimum((column - 21).abs(), (column - 10).abs())
+    assert 0 < off.max() <= 5
+    assert varied.mean((1, 2, 3, 4)).std() > 0.01
+    torch.testing.assert_close(varied, vary_sync_windows(frames, np.random.default_rng(0)))

@@ -19,6 +19,7 @@ from dubfew.data.clip_samples import (
     window_rows,
 )
 from dubfew.data.clip_shards import deserialize_clip, open_layout_clips, serialize_clip
+from dubfew.data.prepare import store_clip_lags
 from dubfew.data.shards import list_stored_clips, open_prepared_clips
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.reconstruction.heads.head_model import load_head_model
@@ -53,6 +54,23 @@ def test_stored_clips_are_opened_as_they_were(folder):
     difference = clip.images[rows].astype(int) - made.images[rows]
     assert 0 < np.abs(difference).mean() < 1.5  # JPEG
     np.testing.assert_allclose(clip.samples, made.samples, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_stored_lag_moves_the_sound_and_can_be_forgotten(tmp_path):
+    folder = write_toy_clips(tmp_path, range(2))
+    store_clip_lags(folder, {"1.mp4": 0.08, "elsewhere.mp4": 0.04})
+    (still, _), (late, header) = open_layout_clips(folder, "face256")
+    assert (still.sound_start, late.sound_start) == (0.0, 0.08)
+    assert header["lag_seconds"] == 0.08
+    # The picture shows the mouth 0.08 s late: frame 10 goes with the sound of frame 8.
+    cache = SoundFeatureCache("mel16")
+    made = toy_clip(24, 1)
+    heard = cache.cut_windows(0, late.samples, np.array([10 / 25]) - late.sound_start)
+    expected = cache.cut_windows(0, made.samples, np.array([8 / 25]))
+    torch.testing.assert_close(heard, expected, atol=0.05, rtol=0)
+    store_clip_lags(folder, {})
+    assert all("lag_seconds" not in header for _, header in open_layout_clips(folder, "face256"))
 
 
 def test_other_readers_refuse_crops_and_list_them(folder):

@@ -36,7 +36,52 @@ class SyncNetwork(nn.Module, ABC):
         """Return the name of the sound feature."""
         return str(self.config.sound)
 
+    @property
     @abstractmethod
+    def embedding_width(self) -> int:
+        """Return the channels of an embedding, the same for faces and sound."""
+
+    @abstractmethod
+    def embed_faces(self, frames: Tensor) -> Tensor:
+        """Compute what the network makes of frames, whatever sound they are compared with.
+
+        Args:
+            frames: RGB crops in [0, 1], in order. [B, 5, 3, H, W]
+
+        Returns:
+            Embeddings, whose form is the network's own. [B, ...]
+        """
+
+    @abstractmethod
+    def embed_sound(self, sound: Tensor) -> Tensor:
+        """Compute what the network makes of sound, whatever frames it is compared with.
+
+        Args:
+            sound: window of the sound feature around each frame. [B, 5, F, L]
+
+        Returns:
+            Embeddings, whose form is the network's own. [B, ...]
+        """
+
+    @abstractmethod
+    def score_embedded(self, faces: Tensor, sounds: Tensor) -> Tensor:
+        """Score pairs of embeddings, see `score`. [B]
+
+        Args:
+            faces: embeddings of `embed_faces`. [B, ...]
+            sounds: embeddings of `embed_sound`. [B, ...]
+        """
+
+    @abstractmethod
+    def compute_embedded_loss(self, faces: Tensor, sounds: Tensor, in_sync: Tensor) -> Tensor:
+        """Compute the loss of pairs of embeddings, see `compute_loss`. []
+
+        Args:
+            faces: embeddings of `embed_faces`. [B, ...]
+            sounds: embeddings of `embed_sound`. [B, ...]
+            in_sync: 1 for pairs in sync, 0 for others. [B]
+        """
+
     def score(self, frames: Tensor, sound: Tensor) -> Tensor:
         """Score how well frames and sound fit.
 
@@ -47,8 +92,8 @@ class SyncNetwork(nn.Module, ABC):
         Returns:
             About 1 where they fit, about 0 where they do not; 0.5 is undecided. [B]
         """
+        return self.score_embedded(self.embed_faces(frames), self.embed_sound(sound))
 
-    @abstractmethod
     def compute_loss(self, frames: Tensor, sound: Tensor, in_sync: Tensor) -> Tensor:
         """Compute the loss of pairs of frames and sound.
 
@@ -62,6 +107,8 @@ class SyncNetwork(nn.Module, ABC):
         Returns:
             Mean over the pairs. []
         """
+        faces, sounds = self.embed_faces(frames), self.embed_sound(sound)
+        return self.compute_embedded_loss(faces, sounds, in_sync)
 
     def check_sound(self, name: str) -> None:
         """Check that a renderer hears the feature that this network hears.

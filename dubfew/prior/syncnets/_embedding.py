@@ -230,6 +230,11 @@ class EmbeddingSyncNet(SyncNetwork):
         self.face_ending = _Ending(width, width, config, config.head)
         self.sound_encoder = SoundEmbedding(config)
 
+    @property
+    def embedding_width(self) -> int:
+        """Return the numbers of an embedding: 512 with all channels."""
+        return self.face_ending.last.out_channels
+
     def embed_faces(self, frames: Tensor) -> Tensor:
         """Embed frames.
 
@@ -246,35 +251,36 @@ class EmbeddingSyncNet(SyncNetwork):
         """Embed the sound [B, 5, 80, 16] around each frame; length 1. [B, 512]"""
         return F.normalize(self.sound_encoder(sound[:, _MIDDLE_FRAME]), dim=1)
 
-    def score(self, frames: Tensor, sound: Tensor) -> Tensor:
+    def score_embedded(self, faces: Tensor, sounds: Tensor) -> Tensor:
         """Score pairs, see `SyncNetwork.score`.
 
         The score is the cosine, which is 0 or more since both embeddings are rectified; with
         adaptive polyphase sampling, where they are not, (1 + cosine) / 2.
 
         Args:
-            frames: RGB crops in [0, 1], in order. [B, 5, 3, H, W]
-            sound: window of the sound feature around each frame. [B, 5, ...]
+            faces: embeddings of frames. [B, 512]
+            sounds: embeddings of sound. [B, 512]
 
         Returns:
             Scores from 0 to 1. [B]
         """
-        cosine = (self.embed_faces(frames) * self.embed_sound(sound)).sum(1)
+        cosine = (faces * sounds).sum(1)
         return (1 + cosine) / 2 if self.config.polyphase else cosine
 
-    def compute_loss(self, frames: Tensor, sound: Tensor, in_sync: Tensor) -> Tensor:
+    def compute_embedded_loss(self, faces: Tensor, sounds: Tensor, in_sync: Tensor) -> Tensor:
         """Compute the binary cross-entropy of the scores, see `SyncNetwork.compute_loss`.
 
         For painted frames it is minus the logarithm of the score: with adaptive polyphase sampling
         eq. 2 of SIDGAN, -log((1 + CS) / 2).
 
         Args:
-            frames: see `score`.
-            sound: see `score`.
+            faces: embeddings of frames. [B, 512]
+            sounds: embeddings of sound. [B, 512]
             in_sync: 1 where frames and sound belong together, else 0. [B]
         """
         # Half precision cannot hold a score near 1.
-        score = self.score(frames, sound).float().clamp(_SCORE_MARGIN, 1 - _SCORE_MARGIN)
+        score = self.score_embedded(faces, sounds).float()
+        score = score.clamp(_SCORE_MARGIN, 1 - _SCORE_MARGIN)
         in_sync = in_sync.float()
         return -(in_sync * score.log() + (1 - in_sync) * (1 - score).log()).mean()
 

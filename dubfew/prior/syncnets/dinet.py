@@ -74,6 +74,7 @@ class ScoreMapSyncNet(SyncNetwork):
             raise TypeError(f"'size' is {config.size}: give a multiple of 32")
         # No divisor leaves a layer without channels.
         narrow, width = max(4, 64 // config.divisor), max(4, 128 // config.divisor)
+        self._width = width
         face: list[nn.Module] = [
             *(nn.Conv2d(3 * SYNC_FRAMES, narrow, 7, padding=3), nn.ReLU()),
             *(_Residual(narrow, 2), nn.Conv2d(narrow, narrow, 3, padding=1), nn.ReLU()),
@@ -103,42 +104,64 @@ class ScoreMapSyncNet(SyncNetwork):
             nn.Conv2d(width, 1, 3, padding=1),
         )
 
-    def score_map(self, frames: Tensor, sound: Tensor) -> Tensor:
-        """Score places of the mouth.
+    @property
+    def embedding_width(self) -> int:
+        """Return the channels of an embedding: 128 with all channels."""
+        return self._width
+
+    def embed_faces(self, frames: Tensor) -> Tensor:
+        """Compute features of places of the mouth.
 
         Args:
             frames: RGB crops in [0, 1] of DINet's layout, in order. [B, 5, 3, H, W]
+
+        Returns:
+            Features of the mouth. [B, 128, size / 32, size / 32]
+        """
+        return self.face(cut_mouths(frames, self.config.size).flatten(1, 2))
+
+    def embed_sound(self, sound: Tensor) -> Tensor:
+        """Compute the code of sound. [B, 128]
+
+        Args:
             sound: window of the sound feature around each frame. [B, 5, 29, 5]
+        """
+        return self.sound_encoder(join_windows(sound)).mean(2)
+
+    def score_map(self, faces: Tensor, sounds: Tensor) -> Tensor:
+        """Score places of the mouth.
+
+        Args:
+            faces: features of the mouth. [B, 128, size / 32, size / 32]
+            sounds: codes of sound. [B, 128]
 
         Returns:
             About 1 where mouth and sound fit, else 0. [B, 1, size / 32, size / 32]
         """
-        faces = self.face(cut_mouths(frames, self.config.size).flatten(1, 2))
-        code = self.sound_encoder(join_windows(sound)).mean(2)
-        spread = code[:, :, None, None].expand(-1, -1, *faces.shape[2:])
+        spread = sounds[:, :, None, None].expand(-1, -1, *faces.shape[2:])
         return self.scores(torch.cat([faces, spread], 1))
 
-    def score(self, frames: Tensor, sound: Tensor) -> Tensor:
+    def score_embedded(self, faces: Tensor, sounds: Tensor) -> Tensor:
         """Score pairs, see `SyncNetwork.score`: the mean of the map. [B]
 
         Args:
-            frames: see `score_map`.
-            sound: see `score_map`.
+            faces: see `score_map`.
+            sounds: see `score_map`.
         """
-        return self.score_map(frames, sound).mean((1, 2, 3))
+        return self.score_map(faces, sounds).mean((1, 2, 3))
 
-    def compute_loss(self, frames: Tensor, sound: Tensor, in_sync: Tensor) -> Tensor:
+    def compute_embedded_loss(self, faces: Tensor, sounds: Tensor, in_sync: Tensor) -> Tensor:
         """Compute the mean square of the map's distance, see `SyncNetwork.compute_loss`.
 
         Args:
-            frames: see `score_map`.
-            sound: see `score_map`.
+            faces: see `score_map`.
+            sounds: see `score_map`.
             in_sync: 1 where frames and sound belong together, else 0. [B]
 
         Source: Zhang et al. 2023, DINet, eq. 6, for painted frames.
         """
-        expected = in_sync.to(frames.dtype)[:, None, None, None]
-        return (self.score_map(frames, sound) - expected).square().mean()
+        expected = in_sync.to(faces.dtype)[:, None, None, None]
+        return (self.score_map(faces, sounds) - expected).square().mean()
 
 
 def cut_mouths(frames: Tensor, size: int) -> Tensor:

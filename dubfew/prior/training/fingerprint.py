@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
+from dubfew.data.clip_shards import LAG_KEY
 from dubfew.prior.checkpoint import renderer_config_to_dict
 from dubfew.prior.training.config import PriorTrainConfig
 
@@ -51,6 +52,10 @@ def compute_run_fingerprint(
     same["renderer_config"] = renderer_config_to_dict(renderer)
     same["start"] = dict(start)
     same["samples_per_step"] = config.batch * config.accumulate * num_processes
-    clips = [[h.get("file"), h.get("sha256"), len(footage)] for footage, h in people]
+    # Data whose sound was moved since is other data; states that are older have no such key.
+    clips = [
+        [h.get("file"), h.get("sha256"), len(footage), *([h[LAG_KEY]] if LAG_KEY in h else [])]
+        for footage, h in people
+    ]
     same["people"] = hashlib.sha256(json.dumps(clips).encode()).hexdigest()[:12]
     return json.loads(json.dumps(same))  # as a state has it: lists instead of tuples

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,14 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import set_seed
-from torch import Tensor
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 
+from dubfew.data.augmentation import vary_sync_windows
 from dubfew.data.clip_footage import ClipFootage
 from dubfew.data.clip_samples import (
     SoundFeatureCache,
@@ -34,7 +38,7 @@ from dubfew.data.clip_samples import (
     shrink_images,
     window_rows,
 )
-from dubfew.data.clip_shards import open_layout_clips
+from dubfew.data.clip_shards import LAG_KEY, open_layout_clips
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.syncnets import SYNC_FRAMES, SYNCNETS, SyncNetwork, make_syncnet
@@ -77,8 +81,15 @@ class SyncTrainConfig:
             "" for fresh ones. SIDGAN's learned from VoxCeleb2 first, then from AVSpeech.
         layout: crop layout of the data.
         shrink: divides the size of the crops.
+        windows: windows of one clip that are compared with each other: each one's frames with its
+            own sound, and with that of all others that are out of sync. So few windows give many
+            pairs. 1 for pairs of windows of their own, as the papers have them.
+        lips: weight of a second task: gap and width of the lips in the five frames are read off
+            both embeddings by one linear layer. 0 for the papers' training, which stays at chance
+            until frames and sound have found something in common: very long, with little film.
+        augment: whether crops are mirrored, moved and lit at random, to make more of few people.
         steps: optimizer steps; 0 for those of the paper.
-        batch: pairs per step; 0 for those of the paper.
+        batch: windows per step, each with frames of its own; 0 for those of the paper.
         accumulate: batches per step.
         learning_rate: rate of Adam; 0 for that of the paper.
         mixed_precision: "no", "bf16", or "fp16" (GPUs only).
@@ -97,6 +108,9 @@ class SyncTrainConfig:
     start: str = ""
     layout: str = "sidgan"
     shrink: int = 1
+    windows: int = 1
+    lips: float = 0.0
+    augment: bool = False
     steps: int = 0
     batch: int = 0
     accumulate: int = 1
@@ -111,10 +125,10 @@ class SyncTrainConfig:
         check_field_types(self)
         if self.network not in SYNCNETS:
             SYNCNETS.load(self.network)  # raises
-        for name in ("accumulate", "checkpoint", "shrink"):
+        for name in ("accumulate", "checkpoint", "shrink", "windows"):
             if getattr(self, name) < 1:
                 raise ArtefactError(f"{name!r} is {getattr(self, name)}: give at least 1")
-        for name in ("steps", "batch", "workers", "seed", "learning_rate"):
+        for name in ("steps", "batch", "workers", "seed", "learning_rate", "lips"):
             if not getattr(self, name) >= 0:
                 raise ArtefactError(f"{name!r} is {getattr(self, name)}: it cannot be below 0")
         if self.mixed_precision not in MIXED_PRECISIONS:
@@ -139,11 +153,20 @@ class SyncTrainConfig:
             raise ArtefactError(f"{path} is not a configuration of a SyncNet: {error}") from error
 
     def with_paper_values(self, network: SyncNetwork) -> SyncTrainConfig:
-        """Return the configuration with the paper's values for those that are 0."""
+        """Return the configuration with the paper's values for those that are 0.
+
+        Raises:
+            ArtefactError: The batch is no multiple of the windows.
+        """
+        batch = self.batch or network.paper_batch
+        if batch % self.windows:
+            raise ArtefactError(
+                f"'batch' is {batch} and 'windows' {self.windows}: give a multiple of the windows"
+            )
         return dataclasses.replace(
             self,
             steps=self.steps or network.paper_steps,
-            batch=self.batch or network.paper_batch,
+            batch=batch,
             learning_rate=self.learning_rate or network.paper_learning_rate,
         )
 
@@ -153,18 +176,70 @@ class SyncPair:
     """Pairs of frames and sound.
 
     Attributes:
-        frames: RGB crops in [0, 1]. [B, 5, 3, H, W]
-        sound: window of the sound feature around each frame. [B, 5, F, L]
+        frames: RGB crops in [0, 1]. [N, 5, 3, H, W]
+        sound: window of the sound feature around each frame. [M, 5, F, L]
+        frame_rows: row of ``frames`` of each pair. [B]
+        sound_rows: row of ``sound`` of each pair. [B]
+        seen_lips: gap and width of the lips in each window of frames, relative to those of all
+            people: differences from the mean in standard deviations. [N, 10]
+        heard_lips: the same where the sound was recorded. [M, 10]
         in_sync: 1 where they belong together, else 0. [B]
     """
 
     frames: Tensor
     sound: Tensor
+    seen_lips: Tensor
+    heard_lips: Tensor
+    frame_rows: Tensor
+    sound_rows: Tensor
     in_sync: Tensor
 
     def to(self, device: torch.device) -> SyncPair:
         """Return the same pairs on another device."""
-        return SyncPair(self.frames.to(device), self.sound.to(device), self.in_sync.to(device))
+        return SyncPair(*(getattr(self, f.name).to(device) for f in dataclasses.fields(self)))
+
+    def embed(self, network: SyncNetwork) -> tuple[Tensor, Tensor]:
+        """Embed frames and sound, each once. [N, ...] and [M, ...]
+
+        Args:
+            network: embeds them.
+        """
+        return network.embed_faces(self.frames), network.embed_sound(self.sound)
+
+    def join(self, faces: Tensor, sounds: Tensor) -> tuple[Tensor, Tensor]:
+        """Give every pair its embeddings. [B, ...] and [B, ...]
+
+        Args:
+            faces: embeddings of all frames. [N, ...]
+            sounds: embeddings of all sound. [M, ...]
+        """
+        return faces[self.frame_rows], sounds[self.sound_rows]
+
+
+class LipReadout(nn.Module):
+    """Reads gap and width of the lips in five frames off embeddings of frames or of sound.
+
+    One layer for both, so that they have to mean the same by the same directions.
+    """
+
+    def __init__(self, width: int) -> None:
+        """Make a layer with fresh weights.
+
+        Args:
+            width: numbers of an embedding.
+        """
+        super().__init__()
+        self.layer = nn.Linear(width, 2 * SYNC_FRAMES)
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        """Read the lips. [N, 10]
+
+        Args:
+            embedded: embeddings; maps are averaged. [N, C, ...]
+        """
+        codes = embedded.flatten(2).mean(2) if embedded.dim() > 2 else embedded
+        # Embeddings of some networks have length 1 already.
+        return self.layer(F.normalize(codes, dim=1) * codes.shape[1] ** 0.5)
 
 
 class SyncPairs(Dataset[SyncPair]):
@@ -177,6 +252,8 @@ class SyncPairs(Dataset[SyncPair]):
         *,
         sound: str,
         shrink: int = 1,
+        windows: int = 1,
+        augment: bool = False,
         seed: int = 0,
         first_index: int = 0,
     ) -> None:
@@ -187,18 +264,26 @@ class SyncPairs(Dataset[SyncPair]):
             length: number of items.
             sound: entry of ``SOUND_FEATURES``.
             shrink: divides the size of the crops.
+            windows: windows of an item, see `SyncTrainConfig`.
+            augment: whether they are varied at random.
             seed: seed of all items.
             first_index: number of the first item, where a stopped training goes on.
         """
         self.clips = clips
         self.length = length
         self.shrink = shrink
+        self.windows = windows
+        self.augment = augment
         self.seed = seed
         self.first_index = first_index
         self.features = SoundFeatureCache(sound)
         # A longer clip shows more of its person, but not in proportion.
         weight = np.sqrt([len(clip) for clip in clips])
         self.clip_probabilities = weight / weight.sum()
+        lips = [clip.measure_lips() for clip in clips]
+        joined = np.concatenate(lips)
+        spread = np.maximum(joined.std(0), 1e-6)
+        self.lips = [(each - joined.mean(0)) / spread for each in lips]
 
     def __len__(self) -> int:
         return self.length - self.first_index
@@ -207,31 +292,77 @@ class SyncPairs(Dataset[SyncPair]):
         number = self.first_index + index
         rng = np.random.default_rng((self.seed, number))
         key = int(rng.choice(len(self.clips), p=self.clip_probabilities))
+        starts = find_windows(self.clips[key].frames, SYNC_FRAMES)
+        if self.windows > 1:
+            return self._draw_group(key, starts, rng)
         clip = self.clips[key]
-        starts = find_windows(clip.frames, SYNC_FRAMES)
         start = int(rng.choice(starts))
-        rows = window_rows(clip.frames, start, SYNC_FRAMES)
         # Every second pair is out of sync, at least as far away as the window is long.
         in_sync = number % 2 == 0
-        heard = rows
+        heard = start
         if not in_sync:
             distance = np.abs(clip.frames[starts] - clip.frames[start])
-            heard = window_rows(
-                clip.frames, int(rng.choice(starts[distance >= SYNC_FRAMES])), SYNC_FRAMES
-            )
-        seconds = clip.frames[heard] / CLIP_FPS - clip.sound_start
+            heard = int(rng.choice(starts[distance >= SYNC_FRAMES]))
+        row = torch.zeros(1, dtype=torch.long)
         return SyncPair(
-            shrink_images(clip.images[rows], self.shrink)[None],
-            self.features.cut_windows(key, clip.samples, seconds),
-            torch.tensor([float(in_sync)]),
+            *self._cut(key, [start], [heard], rng), row, row, torch.tensor([float(in_sync)])
         )
+
+    def _draw_group(self, key: int, starts: NDArray[np.int64], rng: Generator) -> SyncPair:
+        """Draw windows of one clip and all pairs of them that are in or out of sync."""
+        numbers = self.clips[key].frames
+        count = min(self.windows, len(starts))
+        while True:
+            chosen = rng.choice(starts, count, replace=False)
+            distance = np.abs(numbers[chosen][:, None] - numbers[chosen])
+            seen, heard = (torch.from_numpy(rows) for rows in np.nonzero(distance >= SYNC_FRAMES))
+            # Windows that are all near each other say nothing of sync.
+            if len(seen):
+                break
+        # Half of the pairs are in sync: each window as often as out of sync.
+        return SyncPair(
+            *self._cut(key, chosen, chosen, rng),
+            torch.cat([seen, seen]),
+            torch.cat([seen, heard]),
+            torch.cat([torch.ones(len(seen)), torch.zeros(len(seen))]),
+        )
+
+    def _cut(
+        self, key: int, seen: Iterable[int], heard: Iterable[int], rng: Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Cut frames, sound and lips of windows that begin at some rows of a clip."""
+        clip = self.clips[key]
+        frames, sounds, lips = [], [], self.lips[key]
+        seen_lips, heard_lips = [], []
+        for start in seen:
+            rows = window_rows(clip.frames, int(start), SYNC_FRAMES)
+            frames.append(shrink_images(clip.images[rows], self.shrink))
+            seen_lips.append(lips[rows].ravel())
+        for start in heard:
+            rows = window_rows(clip.frames, int(start), SYNC_FRAMES)
+            seconds = clip.frames[rows] / CLIP_FPS - clip.sound_start
+            sounds.append(self.features.cut_windows(key, clip.samples, seconds))
+            heard_lips.append(lips[rows].ravel())
+        pictures, sound = torch.stack(frames), torch.cat(sounds)
+        if self.augment:
+            pictures = vary_sync_windows(pictures, rng)
+        shown, told = (torch.from_numpy(np.stack(each)) for each in (seen_lips, heard_lips))
+        return pictures, sound, shown, told
 
 
 def collate_pairs(pairs: Sequence[SyncPair]) -> SyncPair:
     """Join several pairs to one batch; all need the same sizes."""
+    frames, sounds = (
+        np.cumsum([0, *(len(getattr(pair, name)) for pair in pairs)])
+        for name in ("frames", "sound")
+    )
     return SyncPair(
         torch.cat([pair.frames for pair in pairs]),
         torch.cat([pair.sound for pair in pairs]),
+        torch.cat([pair.seen_lips for pair in pairs]),
+        torch.cat([pair.heard_lips for pair in pairs]),
+        torch.cat([pair.frame_rows + int(n) for pair, n in zip(pairs, frames, strict=False)]),
+        torch.cat([pair.sound_rows + int(n) for pair, n in zip(pairs, sounds, strict=False)]),
         torch.cat([pair.in_sync for pair in pairs]),
     )
 
@@ -271,7 +402,8 @@ def measure_sync_accuracy(
     for first in range(0, HELD_OUT_PAIRS, SCORED_AT_ONCE):
         batch = collate_pairs([pairs[k] for k in range(first, first + SCORED_AT_ONCE)])
         batch = batch.to(device)
-        right += int(((network(batch.frames, batch.sound) > 0.5) == (batch.in_sync > 0.5)).sum())
+        score = network.score_embedded(*batch.join(*batch.embed(network)))
+        right += int(((score > 0.5) == (batch.in_sync > 0.5)).sum())
     network.train(was_training)
     return right / HELD_OUT_PAIRS
 
@@ -317,9 +449,13 @@ def train_syncnet(
         )
         if not clips:
             raise DubfewError(f"no clip in {config.data} has sound and 0.6 s without a gap")
-        model, optimizer = accelerator.prepare(
-            network, Adam(network.parameters(), config.learning_rate)
-        )
+        parameters = list(network.parameters())
+        readout = None
+        if config.lips:
+            readout = LipReadout(network.embedding_width)
+            parameters += readout.parameters()
+            readout = accelerator.prepare(readout)
+        model, optimizer = accelerator.prepare(network, Adam(parameters, config.learning_rate))
         # A run that goes on with other data or settings would be neither one nor the other
         # training.
         fingerprint = _compute_fingerprint(config, [header for _, header in people])
@@ -330,7 +466,13 @@ def train_syncnet(
         for pair in _iterate_batches(config, network.sound, clips, state.step):
             pair = pair.to(accelerator.device)
             with accelerator.accumulate(model):
-                loss = network.compute_loss(pair.frames, pair.sound, pair.in_sync)
+                faces, sounds = pair.embed(network)
+                loss = network.compute_embedded_loss(*pair.join(faces, sounds), pair.in_sync)
+                if readout is not None:
+                    seen = F.mse_loss(readout(faces), pair.seen_lips)
+                    loss = loss + config.lips * (
+                        seen + F.mse_loss(readout(sounds), pair.heard_lips)
+                    )
                 accelerator.backward(loss)
                 optimizer.step()
                 optimizer.zero_grad()
@@ -406,21 +548,22 @@ def _iterate_batches(
     config: SyncTrainConfig, sound: str, clips: Sequence[ClipFootage], steps_done: int
 ) -> Iterator[SyncPair]:
     """Iterate over the batches from a step on, the same in any run."""
-    per_step = config.accumulate * config.batch
+    items = config.batch // config.windows
+    per_step = config.accumulate * items
     pairs = SyncPairs(
         clips,
         config.steps * per_step,
         sound=sound,
         shrink=config.shrink,
+        windows=config.windows,
+        augment=config.augment,
         seed=config.seed,
         first_index=steps_done * per_step,
     )
     batches = (config.steps - steps_done) * config.accumulate
     yield from DataLoader(
         pairs,
-        batch_sampler=[
-            list(range(n * config.batch, (n + 1) * config.batch)) for n in range(batches)
-        ],
+        batch_sampler=[list(range(n * items, (n + 1) * items)) for n in range(batches)],
         collate_fn=collate_pairs,
         num_workers=config.workers,
         # The loader draws a seed for its workers. With torch's own generator a resumed run would
@@ -437,8 +580,14 @@ def _compute_fingerprint(
     for name in ("data", "out", "held_out", "exclude", "steps", "checkpoint", "workers",
                  "tensorboard"):  # fmt: skip
         del kept[name]
-    # States that are older than this key go on.
-    if not kept["start"]:
-        del kept["start"]
-    people = sorted(str(header.get("sha256") or header.get("file")) for header in headers)
+    # States that are older than these keys go on.
+    for name, default in (("start", ""), ("windows", 1), ("lips", 0.0), ("augment", False)):
+        if kept[name] == default:
+            del kept[name]
+    people = sorted(
+        str(header.get("sha256") or header.get("file"))
+        # Sound that has moved since is other data.
+        + (f" {header[LAG_KEY]}" if header.get(LAG_KEY) else "")
+        for header in headers
+    )
     return {**kept, "people": people}

@@ -1,7 +1,11 @@
-"""Which filmed clips to train on: those whose mouth follows their sound, with the lag removed."""
+"""Which filmed clips to train on: those whose mouth follows their sound, with the lag removed.
+
+`measure_picture_lags` measures prepared clips for other trainings: ``dubfew prior align``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,8 +14,15 @@ import numpy as np
 from dubfew.data.array_cache import ArrayCache
 from dubfew.media import Audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
+from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.motion_lag import estimate_lag, reliable_lag
+from dubfew.speech.motion_lag import (
+    PictureLag,
+    estimate_lag,
+    estimate_picture_lag,
+    reliable_lag,
+)
 from dubfew.speech.training.examples import StoredRecording, store_recording
 from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.utils.signal import LagEstimate
@@ -22,6 +33,8 @@ from dubfew.utils.signal import LagEstimate
 MAX_TRAINING_LAG_SECONDS = 0.12
 # Step at which the prediction is sampled for the comparison, s.
 _PREDICTION_STEP_SECONDS = 0.01
+# Number of a part of a file behind its name, as `load_filmed_clips` names parts.
+_PART_NUMBER = re.compile(r" \(\d+\)$")
 
 
 @dataclass(frozen=True)
@@ -46,11 +59,45 @@ def measure_lag(model: SpeechModel, clip: FilmedSpeech) -> LagEstimate:
         model: predicts the lip gap that the tracked one is compared with.
         clip: filmed speaker.
     """
-    samples = clip.samples
-    grid = np.arange(0, len(samples) / SPEECH_SAMPLE_RATE_HZ, _PREDICTION_STEP_SECONDS)
     # No lead: lags are measured against the moments as annotated, as training uses them.
-    predicted = model.predict(Audio(samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=0.0)
+    predicted = _predict_clip(model, clip, lead=0.0)
     return estimate_lag(predicted, clip.motion, max_lag=MAX_TRAINING_LAG_SECONDS)
+
+
+def file_of_clip(clip: FilmedSpeech) -> str:
+    """Return the file that a clip is, or is a part of."""
+    return _PART_NUMBER.sub("", clip.name)
+
+
+def measure_picture_lags(
+    model: SpeechModel,
+    clips: Sequence[FilmedSpeech],
+    progress: ProgressCallback = no_progress,
+) -> dict[str, PictureLag]:
+    """Estimate how late the pictures of files are against their sound.
+
+    Args:
+        model: predicts the motion that the tracked one is compared with.
+        clips: filmed speakers; parts of a long file count as one, by its clearest part.
+        progress: called after each clip.
+
+    Returns:
+        Lag by file.
+    """
+    found: dict[str, PictureLag] = {}
+    for number, clip in enumerate(clips):
+        lag = estimate_picture_lag(_predict_clip(model, clip), clip.motion)
+        file = file_of_clip(clip)
+        if file not in found or lag.probability > found[file].probability:
+            found[file] = lag
+        progress(Progress("measure", number + 1, len(clips)))
+    return found
+
+
+def _predict_clip(model: SpeechModel, clip: FilmedSpeech, lead: float | None = None) -> MouthMotion:
+    """Predict a clip's motion from its sound, sampled finely."""
+    grid = np.arange(0, len(clip.samples) / SPEECH_SAMPLE_RATE_HZ, _PREDICTION_STEP_SECONDS)
+    return model.predict(Audio(clip.samples, SPEECH_SAMPLE_RATE_HZ), grid, lead=lead)
 
 
 def select_synced_clips(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import estimate_lag
 from dubfew.speech.training.cached_encoder import CachedEncoder
 from dubfew.speech.training.config import SpeechTrainConfig
+from dubfew.speech.training.imitator import fit_imitator
 from dubfew.speech.training.shard_clips import FilmedClips, load_filmed_clips
 from dubfew.speech.training.speech_clip import FilmedSpeech
 from dubfew.speech.training.trainer import fit_speech_model
@@ -36,6 +38,9 @@ from dubfew.utils.files import MAX_STEM_LENGTH, check_output_path
 VISEME_BASIS_FILENAME = "fields.safetensors"
 # Folder of clips and encoded sound in the folder of a training.
 FEATURES_FOLDER = "features"
+# Networks that can be trained: dubfew's own, and that of Dubbing for Everyone, which learns from
+# film alone and predicts jaw and expression.
+SPEECH_NETWORKS = ("ensemble", "imitator")
 # Step at which a prediction is sampled to be compared with the tracked motion, s.
 _PREDICTION_STEP_SECONDS = 0.01
 
@@ -101,6 +106,8 @@ def train_speech_model(
     leave_out: Collection[str] = (),
     encoder: str | None = None,
     encoder_layer: int | None = None,
+    network: str = "ensemble",
+    head: str = "lite",
     work: Path | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
@@ -120,6 +127,8 @@ def train_speech_model(
         leave_out: identities to measure on instead of training on them.
         encoder: name of the audio encoder, see `load_encoder`; None is `DEFAULT_ENCODER_NAME`.
         encoder_layer: number of its blocks that are computed; None is its own choice.
+        network: one of `SPEECH_NETWORKS`.
+        head: head model whose jaw and expression "imitator" predicts.
         work: folder for clips, encoded sound and states. A training that was interrupted goes on
             from its state, and later trainings with the same folder encode only what is new. None
             keeps clips and sound beside ``out`` while the training lasts, and no state.
@@ -140,6 +149,10 @@ def train_speech_model(
             f"a model cannot be named {out.name!r}: give a name that ends in .safetensors, other "
             f"than {VISEME_BASIS_FILENAME}, which is written beside it"
         )
+    if network not in SPEECH_NETWORKS:
+        raise DubfewError(f"no speech network {network!r}: there are {', '.join(SPEECH_NETWORKS)}")
+    if network == "imitator" and data is None:
+        raise DubfewError("'imitator' learns from film alone: name prepared footage with --data")
     if data is None and (leave_out or exclude):
         raise DubfewError("leaving people out needs prepared footage: name its folder with --data")
     # Find out now, not after minutes of training, whether the files can be written.
@@ -163,7 +176,8 @@ def train_speech_model(
                 filmed = load_filmed_clips(
                     data, excluded_people=excluded, held_out_people=leave_out, cache=cache
                 )
-        trained = fit_speech_model(
+        fit = fit_speech_model if network == "ensemble" else partial(fit_imitator, head_name=head)
+        trained = fit(
             filmed.train,
             config,
             encoder=audio_encoder,

@@ -20,6 +20,7 @@ from dubfew.data.shards import (
     read_shard,
     shard_paths,
 )
+from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.data.tar import TarMember
 from dubfew.errors import ArtefactError, DubfewError, NoFaceError
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
@@ -39,6 +40,8 @@ MIN_PIECE_SECONDS = 1.0
 MAX_PIECE_SECONDS = 60.0
 # Largest difference between the starts of a segment's sound and frames, s: one mel frame.
 _MAX_START_DIFFERENCE_SECONDS = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
+# The same for crops at 25 fps, whose sound begins with a picture: half of its duration.
+_MAX_CROP_START_DIFFERENCE_SECONDS = 0.5 / CLIP_FPS + 1e-6
 # Members of a sample, by extension, that a clip is read from.
 _TRACK_MEMBER, _AUDIO_MEMBER = "track.safetensors", "audio.safetensors"
 
@@ -189,10 +192,11 @@ def _read_segments(samples: list[ShardSample], file: BinaryIO) -> list[tuple[Tra
         name = f"{sample.shard_path}: {sample.key}"
         track = Track.from_bytes(_read_member(file, sample.members[_TRACK_MEMBER]), name)
         audio = deserialize_audio(_read_member(file, sample.members[_AUDIO_MEMBER]), name)
+        is_crop = bool(sample.header.get("layout"))
+        allowed = _MAX_CROP_START_DIFFERENCE_SECONDS if is_crop else _MAX_START_DIFFERENCE_SECONDS
         if (
             # Sound that begins elsewhere would teach a delay.
-            not len(track)
-            or abs(audio.start_seconds - track.times[0]) > _MAX_START_DIFFERENCE_SECONDS
+            not len(track) or abs(audio.start_seconds - track.times[0]) > allowed
         ):
             raise ArtefactError(
                 f"{name} has sound from {audio.start_seconds} s on, which is not where its frames "

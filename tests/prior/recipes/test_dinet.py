@@ -183,7 +183,10 @@ def test_the_sync_loss_is_that_of_the_frozen_syncnet(sync_file):
         recipe.list_stages()[-1],
     )
     # Eq. 6: the square of what the score lacks to 1.
-    scores = frozen["sync"].score_map(rendered.output, sample.inputs.sound)
+    sync = frozen["sync"]
+    scores = sync.score_map(
+        sync.embed_faces(rendered.output), sync.embed_sound(sample.inputs.sound)
+    )
     torch.testing.assert_close(rendered.terms["sync"], (scores - 1).square().mean())
     torch.testing.assert_close(rendered.loss, 0.1 * rendered.terms["sync"])
     rendered.loss.backward()

@@ -19,6 +19,7 @@ from dubfew.prior.training import sync as sync_training
 from dubfew.prior.training.sync import (
     SyncPairs,
     SyncTrainConfig,
+    collate_pairs,
     measure_sync_accuracy,
     select_sync_clips,
     train_syncnet,
@@ -67,6 +68,39 @@ def test_half_of_the_pairs_are_out_of_sync_by_a_window_or_more() -> None:
         assert seen == heard if pair.in_sync else abs(seen[0] - heard[0]) >= 5
 
 
+def test_windows_of_one_clip_are_compared_with_each_other() -> None:
+    clip = toy_clip()
+    pairs = SyncPairs([clip], 6, sound="mel16", shrink=16, windows=4)
+    oracle = Oracle(clip, right=True)
+    batch = collate_pairs([pairs[number] for number in range(6)])
+    assert batch.frames.shape == (24, 5, 3, 16, 16)
+    assert len(batch.in_sync) > 24
+    assert batch.in_sync.mean() == 0.5
+    # The clip is told by comparing, so every pair is right if rows are.
+    scores = oracle.score_embedded(*batch.join(*batch.embed(oracle)))
+    assert torch.equal(scores, batch.in_sync)
+    seen = [k for each in batch.frames for k, f in enumerate(oracle.frames) if torch.equal(f, each)]
+    heard = [k for each in batch.sound for k, s in enumerate(oracle.sounds) if torch.equal(s, each)]
+    assert seen == heard
+    out = [
+        abs(seen[a] - heard[b])
+        for a, b, same in zip(batch.frame_rows, batch.sound_rows, batch.in_sync, strict=True)
+        if not same
+    ]
+    assert min(out) >= 5
+    # Lips of the very frames, as differences from the mean.
+    assert batch.seen_lips.shape == (24, 10)
+    assert torch.equal(batch.seen_lips, batch.heard_lips)
+    gaps = clip.measure_lips()[:, 0]
+    expected = (gaps[seen[3] : seen[3] + 5] - gaps.mean()) / gaps.std()
+    np.testing.assert_allclose(batch.seen_lips[3, ::2], expected, atol=1e-4)
+    # Each item's pairs are of its own windows.
+    assert torch.equal(batch.frame_rows // 4, batch.sound_rows // 4)
+    varied = SyncPairs([clip], 6, sound="mel16", shrink=16, windows=4, augment=True)[0]
+    assert torch.equal(varied.sound, pairs[0].sound)
+    assert 0.01 < (varied.frames - pairs[0].frames).abs().mean() < 0.3
+
+
 def test_clips_without_sound_or_too_short_are_left_out() -> None:
     clip = toy_clip()
     silent = dataclasses.replace(clip, samples=np.zeros(0, np.float32))
@@ -87,7 +121,17 @@ class Oracle(SyncNetwork):
             self.frames.append(shrink_images(clip.images[rows], 16))
             self.sounds.append(features.cut_windows(0, clip.samples, clip.frames[rows] / 25)[0])
 
-    def score(self, frames, sound):
+    @property
+    def embedding_width(self):
+        return 1
+
+    def embed_faces(self, frames):
+        return frames
+
+    def embed_sound(self, sound):
+        return sound
+
+    def score_embedded(self, frames, sound):
         if not self.right:
             return torch.ones(len(frames))
         scores = []
@@ -96,7 +140,7 @@ class Oracle(SyncNetwork):
             scores.append(float(torch.equal(self.sounds[row], heard)))
         return torch.tensor(scores)
 
-    def compute_loss(self, frames, sound, in_sync):
+    def compute_embedded_loss(self, frames, sound, in_sync):
         raise NotImplementedError
 
 
@@ -128,6 +172,7 @@ def test_a_bad_network_is_refused_and_forced(config) -> None:
 
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_bits(config, tmp_path) -> None:
+    config = dataclasses.replace(config, batch=4, windows=2, augment=True, lips=1.0)
     whole = dataclasses.replace(config, out=str(tmp_path / "whole"))
     first, _ = train_syncnet(whole, force=True)
 
@@ -166,6 +211,8 @@ def test_values_of_the_papers_fill_in() -> None:
     assert (aps.steps, aps.batch, aps.learning_rate) == (370_000, 256, 2e-4)
     dinet = config.with_paper_values(make_syncnet("dinet", {"divisor": 16, "size": 32}))
     assert (dinet.batch, dinet.learning_rate) == (20, 1e-4)
+    with pytest.raises(ArtefactError, match="'batch' is 256 and 'windows' 6"):
+        SyncTrainConfig(data="", out="", windows=6).with_paper_values(make_syncnet("aps", SETTINGS))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from dubfew.cli.app import app
 from dubfew.speech.model import SpeechModel
-from dubfew.speech.training import run
+from dubfew.speech.training import imitator, run
 from dubfew.speech.training.config import SpeechTrainConfig
 from tests.commands import CommandRunner
 from tests.speech.clips import TOY_SIZES
@@ -128,3 +128,40 @@ def test_an_interrupted_training_leaves_nothing(data: Path, tmp_path: Path) -> N
     _, stderr = process.communicate(timeout=300)
     assert (process.returncode, stderr) == (1, "dubfew: interrupted\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_imitators_network_is_trained_by_the_same_command(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imitator, "WINDOW_STEPS", 20)
+    monkeypatch.setattr(run, "SpeechTrainConfig", partial(SpeechTrainConfig, batch_size=2))
+    line = ["--data", data, "--network", "imitator", "--encoder", "mel", "--leave-out", "bob"]
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "m" / "m.safetensors"
+    found = json.loads(invoke("train", "-o", whole, *line, "--steps", 3, "--json"))
+    assert [(c["clip"], c["part"]) for c in found["clips"]] == [
+        ("bob.mp4", "held out"), ("ann.mp4", "trained")
+    ]  # fmt: skip
+    header = json.loads(invoke("info", whole, "--json"))["header"]["network"]
+    assert (header["kind"], header["people"], header["inputs"]) == ("imitator", 1, 80)
+    # Stopped after a step and gone on with, it is the same to the bit.
+    inner, steps = imitator._train_step, []
+
+    def stop(*arguments):
+        steps.append(1)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return inner(*arguments)
+
+    monkeypatch.setattr(imitator, "_train_step", stop)
+    work = ["--work", tmp_path / "work"]
+    invoke("train", "-o", out, *line, "--steps", 3, *work, code=1)
+    assert not out.exists()
+    invoke("train", "-o", out, *line, "--steps", 3, *work)
+    assert len(steps) == 3
+    assert out.read_bytes() == whole.read_bytes()
+    assert "there are ensemble, imitator" in invoke(
+        "train", "-o", tmp_path / "x.safetensors", "--network", "gru", code=1
+    )
+    assert "from film alone" in invoke(
+        "train", "-o", tmp_path / "x.safetensors", "--network", "imitator", code=1
+    )

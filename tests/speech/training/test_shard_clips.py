@@ -103,6 +103,12 @@ def test_damaged_shards_are_named(tmp_path: Path) -> None:
     late = write_shard(tmp_path / "late", [sample("ann", 0, FIRST, shift=0.5)])
     with pytest.raises(ArtefactError, match="not where its frames begin"):
         load_filmed_clips(late)
+    # Sound of crops begins with a picture of 25 fps, up to half of it from the frame that it shows.
+    crops = [sample("ann", 0, FIRST, shift=0.016, layout="face256")]
+    assert len(load_filmed_clips(write_shard(tmp_path / "crops", crops)).train) == 1
+    off = write_shard(tmp_path / "off", [sample("ann", 0, FIRST, shift=0.016)])
+    with pytest.raises(ArtefactError, match="not where its frames begin"):
+        load_filmed_clips(off)
     good = sample("ann", 0, FIRST)
     for old, new in (
         (b"dubfew.audio", b"dubfew.other"),
