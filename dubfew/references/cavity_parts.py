@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede94
 
 from dubfew.references.mouth_opening import MouthOpening
-from dubfew.references.teeth import to_lab
+from dubfew.references.teeth import are_teeth, to_lab
 from dubfew.utils.arrays import FloatArray
 
 CAVITY_FILE = Path(__file__).with_name("mouth_cavity.safetensors")
@@ -239,8 +239,11 @@ def fit_part_correction(
         upper, lower = points.middle_edges
         begin, whole = TELLING_OPENINGS
         weight = min(max((lower - upper - begin) / (whole - begin), 0.0), 1.0)
-        weights = weight * (np.minimum(points.below_lip, points.above_lip) >= NEAR_LIP)
-        if not weights.any():
+        is_inside = np.minimum(points.below_lip, points.above_lip) >= NEAR_LIP
+        weights = weight * is_inside
+        # What is white is a tooth in a narrow opening, too, and tells the color of teeth.
+        white = is_inside & are_teeth(found / 255, colors.lower_lip[None] / 255)
+        if not (weights.any() or white.any()):
             continue
         log_odds, predicted = load_cavity_parts().predict(points, uncorrected)
         true = np.maximum(found, DARKEST_LEVEL) / 255
@@ -250,15 +253,19 @@ def fit_part_correction(
         share = np.exp(share - share.max(1, keepdims=True))
         share *= weights[:, None] / share.sum(1, keepdims=True)
         off = np.log(true[:, None] / np.maximum(predicted, DARKEST_LEVEL / 255))
-        rows.append((points.heights, np.exp(log_odds) * weights[:, None], share, off))
+        telling = share.copy()
+        telling[:, TEETH] = np.maximum(telling[:, TEETH], white)
+        rows.append((points.heights, np.exp(log_odds) * weights[:, None], share, telling, off))
     if not rows:
         return None
-    heights, expected, share, off = (np.concatenate(column) for column in zip(*rows, strict=True))
+    heights, expected, share, telling, off = (
+        np.concatenate(column) for column in zip(*rows, strict=True)
+    )
     off = np.clip(off, -MAX_COLOR_LOG, MAX_COLOR_LOG)
     # The third part of the prior's places for each part.
-    total = share.sum(0) + PRIOR_PLACES / PART_COUNT
-    log_colors = (share[:, :, None] * off).sum(0) / total[:, None]
-    odds, prior = [], PRIOR_PLACES * expected.sum(0) / expected.sum()
+    total = telling.sum(0) + PRIOR_PLACES / PART_COUNT
+    log_colors = (telling[:, :, None] * off).sum(0) / total[:, None]
+    odds, prior = [], PRIOR_PLACES * expected.sum(0) / max(expected.sum(), 1e-6) + 1e-6
     for index in range(len(CORRECTED_HEIGHTS)):
         # A place counts at the two heights around it, as in the interpolation between them.
         part = np.interp(heights, CORRECTED_HEIGHTS, np.eye(len(CORRECTED_HEIGHTS))[index])

@@ -74,8 +74,9 @@ TOOTH_EDGE = 0.008
 # Distances along the arch between which teeth darken towards the cheeks, and by how much. The
 # network's colors are darker there already.
 CHEEK_SHADE_RANGE, CHEEK_SHADE = (0.12, 0.36), 0.15
-# How dark the gaps between two teeth are.
-TOOTH_GAP_SHADE = 0.16
+# How dark the gaps between two upper and two lower teeth are. Without them a row is a gray band; of
+# the lower teeth so little shows that dark gaps would be a row of beads.
+UPPER_GAP_SHADE, LOWER_GAP_SHADE = 0.3, 0.1
 # The lips' shadow: how dark at the lip, and how far it reaches. Most of it is in the network.
 LIP_SHADOW, LIP_SHADOW_REACH = 0.1, 0.012
 
@@ -173,12 +174,24 @@ def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
         smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
     )
     teeth, brightness = np.zeros_like(tongue), np.ones_like(tongue)
-    for from_lip, from_middle, shown, widths in (
-        (points.above_lip, lower_edge - points.down, lower_shown, LOWER_CROWN_WIDTHS),
-        (points.below_lip, points.down - upper_edge, upper_shown, UPPER_CROWN_WIDTHS),
+    for from_lip, from_middle, shown, widths, gap_shade in (
+        (
+            points.above_lip,
+            lower_edge - points.down,
+            lower_shown,
+            LOWER_CROWN_WIDTHS,
+            LOWER_GAP_SHADE,
+        ),
+        (
+            points.below_lip,
+            points.down - upper_edge,
+            upper_shown,
+            UPPER_CROWN_WIDTHS,
+            UPPER_GAP_SHADE,
+        ),
     ):
         from_gum = LIP_FOLLOWED * from_lip + (1 - LIP_FOLLOWED) * from_middle
-        opacity, shade = _draw_teeth(points.across, from_gum, shown, widths)
+        opacity, shade = _draw_teeth(points.across, from_gum, shown, widths, gap_shade)
         teeth = teeth + opacity * (1 - teeth)
         brightness = brightness + opacity * (shade - brightness)
     shapes = np.empty((len(tongue), 3), np.float32)
@@ -192,6 +205,7 @@ def _draw_teeth(
     from_gum: NDArray,  # [N]
     shown: float,
     widths: tuple[float, ...],
+    gap_shade: float,
 ) -> tuple[NDArray, NDArray]:
     """Draw one row of teeth of which ``shown`` shows; opacity and brightness. [N] each"""
     if shown <= 0:
@@ -207,7 +221,7 @@ def _draw_teeth(
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, from_gum - length) * (along < edges[-1])
     # The gaps between teeth are dark.
     cheeks = 1 - CHEEK_SHADE * smoothstep(*CHEEK_SHADE_RANGE, along)
-    return opacity, (1 - TOOTH_GAP_SHADE * place**8) * cheeks
+    return opacity, (1 - gap_shade * place**8) * cheeks
 
 
 def smoothstep(begin: float, end: float, value: NDArray) -> NDArray:
