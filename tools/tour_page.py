@@ -40,6 +40,8 @@ MAX_JOB_SECONDS = 600
 # Time in which Gradio shows what a click changed, s.
 SETTLE_SECONDS = 1.5
 UPLOADS = 20
+# Frames of the scene that is dubbed.
+SCENE_FRAMES = 50
 # Viewers of the study; the last one does not look.
 NUM_VIEWERS = 4
 
@@ -171,6 +173,7 @@ def look_at_tabs(tour: PageTour) -> None:
 def follow_flow(tour: PageTour, home: Path) -> None:
     """Learn, dub with the tab closed, verify, compare, ask, suspend, delete."""
     facts = tour.report.facts
+    scene = write_scene(tour.out / "scene.mp4")
     with tour.tab() as page:
         page.get_by_role("button", name="Learn", exact=True).click()
         tour.look(page, "flow-01-error")
@@ -183,8 +186,9 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         tour.look(page, "flow-03-learned")
         show_tab(page, "Dub")
         choose(page, "Actor", "mary")
+        choose_files(page, "Scene", scene)
         choose_files(page, "New speech", NEW_SPEECH)
-        page.get_by_role("button", name="Preview two seconds").click()
+        page.get_by_role("button", name="Dub the whole").click()
         tour.look(page, "flow-04-dubbing")
     # The tab is closed; the job goes on.
     folders = set((home / "jobs").glob("*/*/output*.mp4"))
@@ -194,7 +198,7 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         folders = set((home / "jobs").glob("*/*/output*.mp4"))
     (dubbed,) = folders
     with tour.tab(WIDTHS[1], THEMES[1]) as page:
-        facts["dubbed while the tab was closed"] = wait_for_job(page, "Preview mary")
+        facts["dubbed while the tab was closed"] = wait_for_job(page, "Dub mary")
         page.get_by_label("Show a job").click()
         page.get_by_role("option").first.click()
         page.locator(".output video").last.wait_for()
@@ -212,7 +216,7 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         facts["verified"] = page.locator("li").all_inner_texts()
         tour.look(page, "flow-06-verified")
         show_tab(page, "Compare")
-        choose_files(page, "Original video", ACTOR_CLIP)
+        choose_files(page, "Original video", scene)
         choose_files(page, "Dubbed videos", kept)
         page.get_by_label("Also measure them").check()
         page.get_by_role("button", name="Compare", exact=True).click()
@@ -224,7 +228,7 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         tour.look(opened.value, "flow-08-measures")
         opened.value.close()
         show_tab(page, "Study")
-        for number, path in ((1, ACTOR_CLIP), (2, kept)):
+        for number, path in ((1, scene), (2, kept)):
             copy = tour.out / f"system{number}" / "clip.mp4"
             copy.parent.mkdir(exist_ok=True)
             copy.write_bytes(path.read_bytes())
@@ -375,6 +379,18 @@ def summarize(report: TourReport) -> str:
         *dict.fromkeys(report.errors),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def write_scene(path: Path) -> Path:
+    """Write the first two seconds of the bundled clip."""
+    from dubfew.media import AudioSource, VideoWriter, probe, read_frames
+
+    info = probe(ACTOR_CLIP)
+    sound = AudioSource(ACTOR_CLIP, duration=SCENE_FRAMES / float(info.fps))
+    with VideoWriter(path, info, audio=sound) as writer:
+        for frame in read_frames(ACTOR_CLIP, stop=SCENE_FRAMES):
+            writer.write(frame)
+    return path
 
 
 def write_camera_film(path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dubfew import api
+from dubfew.errors import DubfewError
 from dubfew.evaluate.options import EvaluateOptions
 from dubfew.jobs.description import JobDescription
+from dubfew.media import probe
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.render.cast import check_cast_options, read_cast
 from dubfew.utils.files import check_input_file
@@ -73,6 +75,8 @@ def check_job(
     if job.kind == "compare":
         for path in job.list_files():
             check_input_file(path)
+        if job.make_options().measure:
+            _check_sizes(job)
     elif job.kind == "adapt":
         from dubfew.adapt.precheck import check_adapt_request
 
@@ -156,6 +160,20 @@ def _describe(facts: dict[str, Any]) -> dict[str, Any]:
     if "output" in kept:
         kept["output"] = Path(kept["output"]).name
     return kept
+
+
+def _check_sizes(job: JobDescription) -> None:
+    """Check that what is to be measured is as large as its original."""
+    assert job.video is not None  # as the description checks
+    original = probe(job.video)
+    for label, path in job.outputs.items():
+        info = probe(path)
+        if (info.width, info.height) != (original.width, original.height):
+            raise DubfewError(
+                f"{label} is {info.width} x {info.height} px but the original {original.width} x "
+                f"{original.height}: measures need one size, and previews are smaller than the "
+                "whole dub"
+            )
 
 
 def _compare_outputs(job: JobDescription, out: Path, progress: ProgressCallback) -> dict[str, Any]:

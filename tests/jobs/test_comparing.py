@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dubfew.errors import MediaError
+from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate import judge
+from dubfew.jobs import running
 from dubfew.jobs.description import JobDescription
 from dubfew.jobs.running import check_job, run_job
 from dubfew.media import probe
@@ -44,6 +46,12 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     fractions = [each.fraction or 0 for each in seen]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.25, 1.0)
+    # A preview is half as large; its name is said, not that of the stored file.
+    monkeypatch.setattr(
+        running, "probe", lambda path: replace(probe(path), width=256 if path == dub else 512)
+    )
+    with pytest.raises(DubfewError, match="<dub> is 256 x 512 px but the original 512 x 512"):
+        check_job(job, out, registry)
     lost = JobDescription(kind="compare", video=original, outputs={"a": tmp_path / "gone.mp4"})
     with pytest.raises(MediaError, match="gone"):
         check_job(lost, out, registry)
