@@ -1,0 +1,201 @@
+"""Make docs/benchmarks.md anew: run the benchmarks whose results are of another version, and write.
+
+    python -m benchmarks --footage CLIPS [--sounds FOLDER] [--only NAME ...] [--minutes N]
+    python -m benchmarks --page-only
+
+Each finished benchmark leaves one file in ``benchmarks/results``, so that an interrupted run goes
+on, and a page can be made of results of several versions; the page names the version of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.common import FOOTAGE, ROOT, machine
+from benchmarks.results_page import (
+    PAGE,
+    RESULTS_FOLDER,
+    TEMPLATE,
+    BenchmarkResult,
+    parse_tables,
+    read_result,
+    render_page,
+    write_result,
+)
+from dubfew.utils.files import write_atomic
+
+
+@dataclass(frozen=True)
+class PlannedBenchmark:
+    """One benchmark of the page.
+
+    Attributes:
+        arguments: module and arguments. ``{footage}`` and ``{sounds}`` are the folders; the results
+            folder is added.
+        file: name of the file that the benchmark writes, without suffix; without such a file, what
+            it prints counts.
+    """
+
+    arguments: str
+    file: str
+
+
+_CLIPS = "{footage}/grid_bbaf2n.mpg {footage}/vr_1.mp4 {footage}/lp_d20.mp4"
+# The benchmarks of the page, by the name of their result, quick ones first.
+PLAN = {
+    "memory_evaluate": PlannedBenchmark(
+        "memory {footage}/hdtf_RD_Radio13.mp4 --command evaluate --lengths 10 30 80",
+        "memory_evaluate",
+    ),
+    "memory_render": PlannedBenchmark("memory {footage}/ls_demo3.mp4", "memory_render"),
+    "track_speed": PlannedBenchmark("track --footage {footage} --only speed", "track"),
+    "speed": PlannedBenchmark(
+        "speed {footage}/ls_demo3.mp4 --drive audio --audio {sounds}/german1.wav", "speed"
+    ),
+    "adapt_cost": PlannedBenchmark("adapt_cost {footage}/lp_d20.mp4", "adapt_cost"),
+    "photometric": PlannedBenchmark(
+        "photometric {footage}/lp_d19.mp4 {footage}/grid_bbaf2n.mpg "
+        "{footage}/hdtf_RD_Radio18.mp4 --people 4 --frames 50",
+        "photometric",
+    ),
+    "track": PlannedBenchmark("track --footage {footage} --only people,clips", "track"),
+    "visibility": PlannedBenchmark("visibility --footage {footage} --drawn", "visibility"),
+    "spoken": PlannedBenchmark(
+        f"reenact {_CLIPS} {{footage}}/hdtf_RD_Radio13.mp4 --only ours,spoken", "reenact"
+    ),
+    "reenact": PlannedBenchmark("reenact --footage {footage}", "reenact"),
+    "scene_light": PlannedBenchmark(
+        "scene_light {footage}/hdtf_RD_Radio18.mp4 {footage}/lp_d20.mp4 {footage}/vr_1.mp4 "
+        "--frames 16",
+        "scene_light",
+    ),
+    "methods": PlannedBenchmark("methods --footage {footage}", "methods"),
+    "steps": PlannedBenchmark(
+        "steps --footage {footage} --steps 150 --baseline-steps 200", "steps"
+    ),
+    "adapt_curve": PlannedBenchmark("adapt_curve --footage {footage} --steps 150", "adapt_curve"),
+    "footage_length": PlannedBenchmark(
+        "footage_length --footage {footage} --clips hdtf_RD_Radio13.mp4 ls_demo2.mp4",
+        "footage_length",
+    ),
+    "ablations": PlannedBenchmark("ablations --footage {footage}", "ablations"),
+    "programme": PlannedBenchmark(
+        "programme {footage} --sounds {sounds} --height 360", "programme"
+    ),
+}
+
+
+def describe_version() -> str:
+    """Return the last commit that changed the code, with a plus where files differ from it.
+
+    Commits of results and pages measure nothing anew.
+    """
+    code = ("dubfew", "benchmarks/*.py")
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", *code)
+    return git("log", "-1", "--format=%h", "--abbrev=7", "--", *code) + ("+" if changed else "")
+
+
+def run_benchmark(
+    planned: PlannedBenchmark, version: str, folders: dict[str, Path]
+) -> BenchmarkResult:
+    """Run one benchmark in a process of its own, and read its tables.
+
+    Args:
+        planned: the benchmark.
+        version: version of the checkout.
+        folders: folders by the name that the plan has for them.
+
+    Raises:
+        subprocess.CalledProcessError: It failed, and wrote no tables.
+    """
+    module, *words = shlex.split(planned.arguments)
+    typed = " ".join(["python -m", f"benchmarks.{module}", *words])
+    for name, word in (("footage", "CLIPS"), ("sounds", "SOUNDS")):
+        typed = typed.replace(f"{{{name}}}", word)
+    with tempfile.TemporaryDirectory(prefix="dubfew-benchmarks-") as place:
+        arguments = [word.format(**folders) for word in words]
+        command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--out", place]
+        started = machine()
+        done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+        print(done.stdout)
+        written = Path(place) / f"{planned.file}.md"
+        # A benchmark whose aim is missed ends with 1, and has results all the same.
+        text = written.read_text("utf-8") if written.exists() else done.stdout
+    tables = parse_tables(text)
+    if not tables:
+        raise subprocess.CalledProcessError(done.returncode, command)
+    facts = {name.replace("_1min", ""): str(value) for name, value in started.items()}
+    kept = ("processor", "cores", "load", "python", "torch")
+    return BenchmarkResult(
+        typed, version, time.strftime("%Y-%m-%d"), {name: facts[name] for name in kept}, tables
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is of another version, and write the page; return 1 if a benchmark failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--footage", type=Path, default=FOOTAGE, help=f"default {FOOTAGE}")
+    parser.add_argument("--sounds", type=Path, help="default: 'audio' beside the footage")
+    parser.add_argument(
+        "--only", nargs="+", choices=sorted(PLAN), metavar="NAME", help=", ".join(PLAN)
+    )
+    parser.add_argument("--again", action="store_true", help="also what is of this version")
+    parser.add_argument("--minutes", type=float, help="begin nothing after so many minutes")
+    parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="run nothing, exit with 1 if the page is not up to date",
+    )
+    options = parser.parse_args(arguments)
+    if options.check:
+        return int(PAGE.read_text("utf-8") != render_page(TEMPLATE.read_text("utf-8")))
+    failed = []
+    if not options.page_only:
+        folders = {
+            "footage": options.footage,
+            "sounds": options.sounds or options.footage.parent / "audio",
+        }
+        failed = _run_all(options, folders)
+    write_atomic(PAGE, render_page(TEMPLATE.read_text("utf-8")).encode())
+    print(f"Done: {PAGE.relative_to(ROOT)}" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def _run_all(options: argparse.Namespace, folders: dict[str, Path]) -> list[str]:
+    """Run the benchmarks one after the other, and return the names of those that failed."""
+    version, started = describe_version(), time.monotonic()
+    failed = []
+    for name in options.only or PLAN:
+        known = read_result(name, RESULTS_FOLDER)
+        if known is not None and known.version == version and not options.again:
+            print(f"{name}: is of this version", file=sys.stderr)
+            continue
+        if options.minutes is not None and time.monotonic() - started > 60 * options.minutes:
+            print(f"{name}: no time left", file=sys.stderr)
+            continue
+        print(f"{name} ...", file=sys.stderr)
+        try:
+            write_result(name, run_benchmark(PLAN[name], version, folders))
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed.append(name)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
