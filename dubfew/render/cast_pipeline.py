@@ -137,7 +137,9 @@ class _DrivenRole:
     """A role in the output's frames."""
 
     prepared: _PreparedRole
+    # With the new mouth, and with the one that was filmed.
     track: Track
+    filmed: Track
     motion: MouthMotion
     provenance: RenderProvenance
     predictor: MouthPredictor | PaintingPredictor
@@ -376,6 +378,7 @@ def _drive_role(
     return _DrivenRole(
         prepared,
         moved,
+        track,
         motion_from_track(moved, actor.head),
         provenance,
         predictor,
@@ -507,7 +510,11 @@ def _write_cast(
                     WatermarkEmbedder(marker) if marker else None,
                 )
                 tasks = threads.enter_context(
-                    closing(make_frame_tasks(frames, each.track, each.motion, each.predictor))
+                    closing(
+                        make_frame_tasks(
+                            frames, each.track, each.motion, each.predictor, each.filmed
+                        )
+                    )
                 )
                 prepared = threads.enter_context(
                     closing(prefetch(prepare_frames(tasks, each.predictor), PREPARED_BATCHES))

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
@@ -72,7 +73,7 @@ def make_frame_tasks(
         insides=insides,
     )
     usable, opacity = track.usable, paint_opacity(transition_weights(track))
-    mouths = {} if filmed is None else _find_filmed_mouths(filmed, predictor)
+    mouths = {} if filmed is None else _find_filmed_mouths(filmed, usable, predictor)
     # The rows come first, so that no frame is read for nothing at the end.
     for number, frame in zip(range(len(track)), frames, strict=False):
         if number % GEOMETRY_BLOCK_FRAMES == 0:
@@ -98,10 +99,10 @@ def make_frame_tasks(
 
 
 def _find_filmed_mouths(
-    filmed: Track, predictor: MouthPredictor | PaintingPredictor
+    filmed: Track, painted: NDArray[np.bool_], predictor: MouthPredictor | PaintingPredictor
 ) -> dict[int, FilmedMouth]:
-    """Find the filmed mouths of the first frames of each shot, by their rows."""
-    rows = np.nonzero(filmed.usable)[0]
+    """Find the filmed mouths of the first painted [N] frames of each shot, by their rows."""
+    rows = np.nonzero(painted)[0]
     shots = filmed.shot[rows]
     # The batch with which a shot begins.
     firsts = [rows[shots == shot][:NETWORK_BATCH_FRAMES] for shot in np.unique(shots)]

@@ -88,8 +88,11 @@ def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
         "cpu",
         align_meshes=False,
     )
-    mouths = _find_filmed_mouths(track, predictor)
+    mouths = _find_filmed_mouths(track, track.usable, predictor)
     assert sorted(mouths) == [0, 1, 2, 3, 5, 6, 7]
+    # Where a line begins later in the shot, it is the line's first frames.
+    line = np.arange(8) >= 6
+    assert sorted(_find_filmed_mouths(track, line, predictor)) == [6, 7]
     filmed = mouths[6]
     assert filmed.reference_rows[0] in (5, 6, 7)  # the footage shows these very mouths
     geometry = compute_track_geometry(track.select(slice(6, 7)), head)
