@@ -232,6 +232,9 @@ class LightTracker:
                 if found.is_sure or (explains and not agrees):
                     cells, self.overlay = clear_cells, found
                     fit, agreement = other_fit, other_agreement
+                    if look.strange is not None:
+                        # What looked strange may be skin in a light that the thing had altered.
+                        look = look_quickly(inputs, view, frame.bring_to_scene(fit, half=True))
         self._fit = fit
         if goes_on and agreement >= CERTAIN_DISAGREEMENT:
             agreement = max(agreement, self._agreement - AGREEMENT_FALL)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import (
@@ -31,6 +32,7 @@ from dubfew.references.light_kernels import (
     measure_strangeness,
     shrink_planes,
 )
+from dubfew.references.skin_hue import find_skin
 
 # Pixels of the window by which meshes may lie beside the truth, and by which the mask's skin may
 # move with the jaw. Colors that a reference shows within that reach are the face's own.
@@ -217,6 +219,9 @@ def look_quickly(
     strange, area, piece, around = distance > STRANGE_COLOR, int(where.sum()), None, 0.0
     # Pieces are told apart only where there is enough for a large one.
     if strange.sum() > MIN_STRANGE_PART * area:
+        # Where the references show a collar instead of a neck, skin is nothing strange.
+        strange &= _find_shown_skin(expected, where)
+    if strange.sum() > MIN_STRANGE_PART * area:
         pieces, _ = label(strange)
         piece = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
         band = where & (beside_lips <= LIP_BAND_PX // 2)
@@ -338,6 +343,18 @@ def remove_overlay(
     )[0]
     face = (nearest.permute(1, 2, 0).clamp(0, 1) * 255 + 0.5).byte().cpu().numpy()
     return np.where(overlay.mask[..., None], face, window)
+
+
+def _find_shown_skin(
+    expected: NDArray[np.float32],  # [K, 3, S, S]
+    where: NDArray[np.bool_],  # [S, S]
+) -> NDArray[np.bool_]:  # [S, S]
+    """Find the places of a face in which at least one reference shows the hue of skin."""
+    colors = torch.from_numpy(np.ascontiguousarray(expected[:, :, where]))
+    known = torch.ones(len(colors), colors.shape[2], dtype=torch.bool)
+    shown = np.zeros(where.shape, np.bool_)
+    shown[where] = find_skin(colors, known).any(0).numpy()
+    return shown
 
 
 def _to_planes(window: NDArray[np.uint8]) -> NDArray[np.float32]:

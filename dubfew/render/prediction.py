@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,13 +210,14 @@ class MouthPredictor:
         if not self.match_light:
             return inputs, windows, [_FrameLight()] * len(tasks)
         parts = split_inputs(inputs)
+        seen = [_hide_beyond_frame(*each) for each in zip(parts, tasks, strict=True)]
         lights: list[_FrameLight] = []
-        for row, (part, task, window) in enumerate(zip(parts, tasks, windows, strict=True)):
+        for row, (part, task, window) in enumerate(zip(seen, tasks, windows, strict=True)):
             if not self.light.has_met(task.shot):
                 begin = [r for r, t in enumerate(tasks) if r >= row and t.shot == task.shot]
                 self.light.begin_shot(
-                    [parts[r] for r in begin],
-                    [partial(self._pair_mouth, tasks[r], windows[r], parts[r]) for r in begin],
+                    [seen[r] for r in begin],
+                    [partial(self._pair_mouth, tasks[r], windows[r], seen[r]) for r in begin],
                     task.shot,
                 )
             match = self.light.match(part, task.shot, _view_scene(task, window))
@@ -300,6 +302,25 @@ class MouthPredictor:
             for task, window, mesh in zip(tasks, windows, meshes, strict=True)
         ]
         return concatenate_inputs(batch).to(self._device)
+
+
+def _hide_beyond_frame(inputs: RenderInputs, task: FrameTask) -> RenderInputs:
+    """Inputs in which the mesh ends at the frame's edge: what lies beyond was not filmed.
+
+    The window repeats the frame's last row there, such as a collar, where the references show skin.
+    """
+    left, top, side = (float(v) for v in task.geometry.regions.window[task.geometry_row])
+    size = inputs.mesh_mask.shape[-1]
+    scale = size / side
+    x0, y0 = (max(0, math.ceil(-edge * scale)) for edge in (left, top))
+    x1 = min(size, math.floor((task.frame.width - left) * scale))
+    y1 = min(size, math.floor((task.frame.height - top) * scale))
+    if (x0, y0, x1, y1) == (0, 0, size, size):
+        return inputs
+    filmed = np.s_[..., y0 : max(y0, y1), x0 : max(x0, x1)]
+    mesh = torch.zeros_like(inputs.mesh_mask)
+    mesh[filmed] = inputs.mesh_mask[filmed]
+    return replace(inputs, mesh_mask=mesh)
 
 
 def _view_scene(task: FrameTask, window: NDArray[np.uint8]) -> SceneView | None:

@@ -20,6 +20,8 @@ from dubfew.references.light_match import (
     LightTracker,
 )
 from dubfew.references.overlays import (
+    COVERED_STRANGE_PART,
+    MIN_STRANGE_PART,
     SceneView,
     find_things,
     look_quickly,
@@ -240,6 +242,25 @@ def test_a_gray_microphone_over_the_mouth_leaves_the_frame(sample, lips, gray):
     # Half beside the mouth it leaves the lips to be seen.
     aside, view = drawn(sample, lips, lambda w: w.__setitem__(away < 4, gray))
     assert look_quickly(aside, view, expected(aside)[..., ::2, ::2]).around_lips == 0
+
+
+def test_skin_where_the_references_show_a_collar_is_nothing_strange(sample, lips):
+    """A bare neck in the scene, a dark collar in the footage; a collar over the chin is strange."""
+    size = sample.target.shape[-1]
+    brightness = np.linspace(0.8, 1, size)[:, None, None] * np.ones((1, size, 1))
+    skin = (brightness * np.array([0.75, 0.55, 0.45])).astype(np.float32)
+    dressed = skin.copy()
+    dressed[int(lips[:, 1].max()) + 2 :] = (0.12, 0.13, 0.16)
+
+    def look(scene, shown):
+        def draw(window):
+            window[:] = (255 * scene).astype(np.uint8)
+
+        references = np.stack([shown.transpose(2, 0, 1)] * 2)[..., ::2, ::2]
+        return look_quickly(*drawn(sample, lips, draw), references).measure_strange_part(None)
+
+    assert look(skin, dressed) < MIN_STRANGE_PART
+    assert look(dressed, skin) > COVERED_STRANGE_PART
 
 
 def test_a_wipe_to_another_picture_leaves_frames_whose_mouth_has_gone(sample, lips):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from dubfew.data.samples import make_sample
 from dubfew.media import Frame
 from dubfew.prior.renderers import make_renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.inputs import select_motion_window
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import compute_track_geometry
-from dubfew.render.prediction import MouthPredictor, _FrameLight
+from dubfew.render.prediction import MouthPredictor, _FrameLight, _hide_beyond_frame
 from dubfew.render.streaming import _find_filmed_mouths
 from dubfew.render.tasks import FrameTask, ReferenceSet
 from tests.data.people import TOY, toy_footage, toy_track
@@ -108,3 +110,24 @@ def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
     actor, scene, _ = predictor._pair_mouth(task, footage.images[6], None)
     assert np.abs(actor - scene).mean() < 0.015
     assert predictor._pair_mouth(replace(task, filmed=None), footage.images[6], None) is None
+
+
+@pytest.mark.parametrize(
+    ("window", "filmed"),
+    [
+        ((10, 20, 32), np.s_[0:32, 0:32]),
+        ((-4, 20, 32), np.s_[0:32, 4:32]),
+        ((10, 84, 32), np.s_[0:16, 0:32]),
+        ((80, -6, 64), np.s_[3:32, 0:10]),
+    ],
+)
+def test_the_light_is_not_learned_beyond_the_edge_of_a_frame(window, filmed):
+    """The window repeats the last row there, such as a collar below a chin."""
+    inputs = make_sample(toy_footage(8), 5, np.array([4, 6]), load_head_model(), 2).inputs
+    mesh = torch.ones(1, 1, 32, 32)
+    geometry = SimpleNamespace(regions=SimpleNamespace(window=np.array([window], np.float32)))
+    task = SimpleNamespace(
+        geometry=geometry, geometry_row=0, frame=SimpleNamespace(width=100, height=100)
+    )
+    hidden = _hide_beyond_frame(replace(inputs, mesh_mask=mesh), task).mesh_mask[0, 0]
+    assert hidden.sum() == hidden[filmed].sum() == mesh[0, 0][filmed].sum()

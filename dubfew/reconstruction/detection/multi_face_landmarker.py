@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.reconstruction.detection.face_levels import FaceLevels
 from dubfew.reconstruction.detection.landmarks import FaceCounter, FaceLandmarker
 from dubfew.reconstruction.detection.small_faces import SmallFaceLandmarker
 
@@ -37,6 +38,7 @@ class MultiFaceLandmarker:
         self._small_landmarker: SmallFaceLandmarker | None = None
         self._frames_since_search = 0
         self._last_face: NDArray[np.float32] | None = None
+        self._levels = FaceLevels()
         self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
@@ -49,7 +51,7 @@ class MultiFaceLandmarker:
                 part.__exit__(None, None, None)
 
     def __call__(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
-        """Find the landmarks of the faces in the next frame.
+        """Find the landmarks of the faces in the next frame, at usual levels (`FaceLevels`).
 
         Args:
             rgb: the frame. [H, W, 3]
@@ -58,6 +60,18 @@ class MultiFaceLandmarker:
         Returns:
             Landmarks of each face, px. [478, 3] each
         """
+        if is_new_shot:
+            self._levels.reset()
+        was_usual = not self._levels.changes
+        faces = self._detect(self._levels.apply(rgb), is_new_shot)
+        self._levels.update(rgb, faces)
+        if was_usual and self._levels.changes:
+            # The first frames of a dark shot are looked at again, as those that follow.
+            faces = self._detect(self._levels.apply(rgb), False) or faces
+        return faces
+
+    def _detect(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
+        """Find the landmarks in a frame whose levels are usual ones."""
         # The faces of the last shot must not be searched for in the new one.
         if is_new_shot:
             self._single_landmarker.reset()
