@@ -8,7 +8,7 @@
 #                without an NVIDIA GPU, save them with
 #                make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 #                Empty by default: then nothing but pip's own configuration counts.
-#   BENCH        options for all benchmarks of make bench, such as --out FOLDER
+#   BENCH        options of make bench, such as BENCH='--footage CLIPS --minutes 60'
 
 PYTHON ?=
 JOBS ?= 2
@@ -21,8 +21,7 @@ DOCS_READY := .venv/.dubfew-docs-installed
 PIP_INSTALL = $(BIN)/python -m pip install --progress-bar off --constraint constraints.txt \
     $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# These take hours together on two cores. BENCH is for options that all of them have.
-BENCHMARKS := reenact speed memory steps footage_length ablations methods adapt_curve adapt_cost
+# The benchmarks take hours together on two cores.
 BENCH ?=
 
 # The machine's cores are shared out by JOBS; threads inside each process would only collide.
@@ -62,7 +61,7 @@ docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(READY)
-	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name $(BENCH); done
+	$(ONE_THREAD) $(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf .venv demo site build dist .import_linter_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dubfew.egg-info

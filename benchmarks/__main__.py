@@ -166,6 +166,8 @@ def main(arguments: list[str] | None = None) -> int:
         return int(PAGE.read_text("utf-8") != render_page(TEMPLATE.read_text("utf-8")))
     failed = []
     if not options.page_only:
+        if not options.footage.is_dir():
+            parser.error(f"no folder {options.footage}: give --footage CLIPS, or --page-only")
         folders = {
             "footage": options.footage,
             "sounds": options.sounds or options.footage.parent / "audio",

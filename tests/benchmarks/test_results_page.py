@@ -92,13 +92,13 @@ def test_what_is_of_this_version_is_not_run_again(
     ):
         monkeypatch.setattr(runner, name, value)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert runner.main(["--footage", "clips"]) == 0
-    assert runner.main(["--footage", "clips"]) == 0
+    assert runner.main(["--footage", str(tmp_path)]) == 0
+    assert runner.main(["--footage", str(tmp_path)]) == 0
     assert (tmp_path / "runs").read_text() == "x"
-    assert runner.main(["--footage", "clips", "--again"]) == 0
+    assert runner.main(["--footage", str(tmp_path), "--again"]) == 0
     assert (tmp_path / "runs").read_text() == "xx"
     page = (tmp_path / "page.md").read_text()
     assert "`python -m benchmarks.toy CLIPS` (version abc1234" in page
     assert page.endswith("#### Speed\n\n| a |  |\n|---|---|\n| 1 |  |\n")
     monkeypatch.setattr(runner, "PLAN", {"bad": runner.PlannedBenchmark("bad", "bad")})
-    assert runner.main(["--footage", "clips"]) == 1
+    assert runner.main(["--footage", str(tmp_path)]) == 1
