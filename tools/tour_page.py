@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "dubfew" / "demo"
 ACTOR_CLIP, NEW_SPEECH = DEMO / "actor.mp4", DEMO / "dub.wav"
+PARTS = ("tabs", "dub", "judge", "camera", "actors", "uploads")
 TABS = ("Learn", "Dub", "Actors", "Verify", "Compare", "Study")
 # Width of a desk and of a phone, px.
 WIDTHS = (1280, 390)
@@ -148,16 +149,16 @@ def choose(page: Any, label: str, value: str) -> None:
 def wait_for_job(page: Any, job: str) -> str:
     """Wait until the newest job of some words has ended, and return its row of the table."""
     end = time.monotonic() + MAX_JOB_SECONDS
-    text = ""
+    state = ""
     while time.monotonic() < end:
         rows = page.locator(".jobs tbody tr", has_text=job)
-        text = rows.first.inner_text() if rows.count() else ""
-        if re.search("done|failed|cancelled", text):
+        state = rows.first.locator("td").nth(2).inner_text() if rows.count() else ""
+        if state in ("done", "failed", "cancelled"):
             # The outcome appears with the next look of the page.
             page.wait_for_timeout(2000 * SETTLE_SECONDS)
-            return " ".join(text.split())
+            return " ".join(rows.first.inner_text().split())
         page.wait_for_timeout(1000)
-    raise SystemExit(f"the job has not ended in {MAX_JOB_SECONDS} s: {text}")
+    raise SystemExit(f"the job has not ended in {MAX_JOB_SECONDS} s: {state}")
 
 
 def look_at_tabs(tour: PageTour) -> None:
@@ -170,12 +171,13 @@ def look_at_tabs(tour: PageTour) -> None:
                     tour.look(page, f"{name.lower()}-{width}-{theme}")
 
 
-def follow_flow(tour: PageTour, home: Path) -> None:
-    """Learn, dub with the tab closed, verify, compare, ask, suspend, delete."""
+def learn_and_dub(tour: PageTour, home: Path) -> None:
+    """Learn, dub with the tab closed, verify."""
     facts = tour.report.facts
     scene = write_scene(tour.out / "scene.mp4")
     with tour.tab() as page:
         page.get_by_role("button", name="Learn", exact=True).click()
+        page.locator("p[role=alert]").wait_for()
         tour.look(page, "flow-01-error")
         choose_files(page, "Video of the actor", ACTOR_CLIP)
         page.get_by_label("Id of the actor").fill("mary")
@@ -215,6 +217,13 @@ def follow_flow(tour: PageTour, home: Path) -> None:
         page.locator("li", has_text="marks are intact").wait_for(timeout=120_000)
         facts["verified"] = page.locator("li").all_inner_texts()
         tour.look(page, "flow-06-verified")
+
+
+def compare_and_ask(tour: PageTour) -> None:
+    """Compare the dub with its scene, and make a study of both that viewers answer."""
+    facts = tour.report.facts
+    scene, kept = tour.out / "scene.mp4", tour.out / "dubbed.mp4"
+    with tour.tab() as page:
         show_tab(page, "Compare")
         choose_files(page, "Original video", scene)
         choose_files(page, "Dubbed videos", kept)
@@ -250,19 +259,28 @@ def follow_flow(tour: PageTour, home: Path) -> None:
             page.locator("table", has_text="preferred").locator("tbody tr").all_inner_texts()
         )
         tour.look(page, "flow-09-study-evaluated")
+
+
+def suspend_and_delete(tour: PageTour, home: Path) -> None:
+    """Suspend an actor, resume and delete them."""
+    with tour.tab() as page:
         show_tab(page, "Actors")
-        choose(page, "Actor", "mary")
+        page.get_by_label("Actor", exact=True).locator("visible=true").first.click()
+        first = page.get_by_role("option").first
+        actor = first.inner_text().strip().split()[-1]
+        first.click()
         page.get_by_label("Reason of a suspension").fill("asked to")
         page.get_by_role("button", name="Suspend").click()
-        page.get_by_text("mary is suspended").wait_for()
+        page.get_by_text(f"{actor} is suspended").wait_for()
         tour.look(page, "flow-10-suspended")
         page.get_by_role("button", name="Resume").click()
         page.get_by_text("can be rendered again").wait_for()
-        page.get_by_label("Type the id here").fill("mary")
+        page.get_by_label("Type the id here").fill(actor)
         page.get_by_role("button", name="Delete").click()
-        page.get_by_text("mary is deleted").wait_for()
+        page.get_by_text(f"{actor} is deleted").wait_for()
         tour.look(page, "flow-11-deleted")
-    facts["videos left after the deletion"] = len([*(home / "jobs").glob("*/*/output*.mp4")])
+    dubs = [*(home / "jobs").glob("*/*/output.mp4")]
+    tour.report.facts["files after the deletion"] = f"{len(dubs)} outputs of jobs without an actor"
 
 
 def answer_study(tour: PageTour, archive: Path, favorite: str) -> list[Path]:
@@ -425,9 +443,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=7861)
     parser.add_argument(
         "--only",
-        choices=["tabs", "flow", "camera", "uploads"],
+        choices=PARTS,
         nargs="+",
-        default=["tabs", "flow", "camera", "uploads"],
+        default=PARTS,
+        help="judge needs the video of an earlier dub in the folder, actors one who was learned",
     )
     options = parser.parse_args(arguments)
     from playwright.sync_api import sync_playwright
@@ -458,14 +477,16 @@ def main(arguments: list[str] | None = None) -> int:
                 )
                 tour = PageTour(browser, url, options.out)
                 try:
-                    if "tabs" in options.only:
-                        look_at_tabs(tour)
-                    if "flow" in options.only:
-                        follow_flow(tour, home)
-                    if "camera" in options.only:
-                        learn_from_camera(tour)
-                    if "uploads" in options.only:
-                        upload_together(tour)
+                    for part, run in {
+                        "tabs": lambda: look_at_tabs(tour),
+                        "dub": lambda: learn_and_dub(tour, home),
+                        "judge": lambda: compare_and_ask(tour),
+                        "camera": lambda: learn_from_camera(tour),
+                        "actors": lambda: suspend_and_delete(tour, home),
+                        "uploads": lambda: upload_together(tour),
+                    }.items():
+                        if part in options.only:
+                            run()
                 finally:
                     # What was seen before something failed is said, too.
                     text = summarize(tour.report)

@@ -15,6 +15,7 @@ from dubfew.media import probe
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.render.cast import check_cast_options, read_cast
 from dubfew.utils.files import check_input_file
+from dubfew.utils.job_progress import DONE_STAGE
 from dubfew.utils.jsonable import to_jsonable
 
 if TYPE_CHECKING:
@@ -263,6 +264,9 @@ def _share_progress(whole: ProgressCallback, number: int, count: int) -> Progres
 
     def report(progress: Progress) -> None:
         nonlocal share
+        # The end of one part is not the end of the whole.
+        if progress.stage == DONE_STAGE and number < count - 1:
+            return
         share = share if progress.fraction is None else progress.fraction
         whole(replace(progress, fraction=(number + share) / count, seconds_left=None))
 

@@ -25,6 +25,7 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def judge_output(reference: Path, output: Path, options: Any, *, progress: Any) -> None:
         assert (reference, output) == (original, dub)
         progress(Progress("compare", 3, 6, fraction=0.5))
+        progress(Progress("done", 1, 1, fraction=1.0))
         Path(options.html).write_text("curves")
 
     monkeypatch.setattr(judge, "judge_output", judge_output)
@@ -43,6 +44,7 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # Two columns of 480 px, with the enlarged mouths below.
     assert probe(out).width == 960
     assert (tmp_path / "page0.html").read_text("utf-8") == "curves"
+    assert {each.stage for each in seen} == {"compare"}
     fractions = [each.fraction or 0 for each in seen]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.25, 1.0)
