@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from dubfew.jobs.description import JobDescription
 from dubfew.media import probe
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.render.cast import check_cast_options, read_cast
-from dubfew.utils.files import check_input_file
+from dubfew.utils.files import check_input_file, write_atomic
 from dubfew.utils.job_progress import DONE_STAGE
 from dubfew.utils.jsonable import to_jsonable
 
@@ -163,6 +165,15 @@ def _describe(facts: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _name_videos(page: Path, labels: Mapping[Path, str]) -> None:
+    """Replace the names of stored files on a page by those that the user knows."""
+    text = page.read_text("utf-8")
+    for path, label in labels.items():
+        for name in (str(path), path.name):
+            text = text.replace(html.escape(name), html.escape(label))
+    write_atomic(page, text.encode())
+
+
 def _check_sizes(job: JobDescription) -> None:
     """Check that what is to be measured is as large as its original."""
     assert job.video is not None  # as the description checks
@@ -195,6 +206,7 @@ def _compare_outputs(job: JobDescription, out: Path, progress: ProgressCallback)
             EvaluateOptions(html=page, overwrite=True),
             progress=_share_progress(progress, number, passes),
         )
+        _name_videos(page, {job.video: ORIGINAL_LABEL, path: label})
         pages[label] = page.name
     report = _share_progress(progress, passes - 1, passes)
     frames = write_comparison(

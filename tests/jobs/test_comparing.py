@@ -26,7 +26,7 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert (reference, output) == (original, dub)
         progress(Progress("compare", 3, 6, fraction=0.5))
         progress(Progress("done", 1, 1, fraction=1.0))
-        Path(options.html).write_text("curves")
+        Path(options.html).write_text(f"{output} {output.name} against {reference}")
 
     monkeypatch.setattr(judge, "judge_output", judge_output)
     original, dub = tmp_path / "scene.mp4", tmp_path / "dub.mp4"
@@ -43,7 +43,9 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result == {"output": "output.mp4", "frames": 6, "pages": {"<dub>": "page0.html"}}
     # Two columns of 480 px, with the enlarged mouths below.
     assert probe(out).width == 960
-    assert (tmp_path / "page0.html").read_text("utf-8") == "curves"
+    assert (tmp_path / "page0.html").read_text("utf-8") == (
+        "&lt;dub&gt; &lt;dub&gt; against original"
+    )
     assert {each.stage for each in seen} == {"compare"}
     fractions = [each.fraction or 0 for each in seen]
     assert fractions == sorted(fractions)
