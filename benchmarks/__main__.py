@@ -51,7 +51,7 @@ _CLIPS = "{footage}/grid_bbaf2n.mpg {footage}/vr_1.mp4 {footage}/lp_d20.mp4"
 # The benchmarks of the page, by the name of their result, quick ones first.
 PLAN = {
     "memory_evaluate": PlannedBenchmark(
-        "memory {footage}/hdtf_RD_Radio13.mp4 --command evaluate --lengths 10 40",
+        "memory {footage}/hdtf_RD_Radio13.mp4 --command evaluate --lengths 10 30",
         "memory_evaluate",
     ),
     "memory_render": PlannedBenchmark("memory {footage}/ls_demo3.mp4", "memory_render"),
