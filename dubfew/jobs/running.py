@@ -13,7 +13,6 @@ from dubfew import api
 from dubfew.errors import DubfewError
 from dubfew.evaluate.options import EvaluateOptions
 from dubfew.jobs.description import JobDescription
-from dubfew.media import probe
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.render.cast import check_cast_options, read_cast
 from dubfew.utils.files import check_input_file, write_atomic
@@ -176,6 +175,9 @@ def _name_videos(page: Path, labels: Mapping[Path, str]) -> None:
 
 def _check_sizes(job: JobDescription) -> None:
     """Check that what is to be measured is as large as its original."""
+    # Here, because it imports FFmpeg and NumPy: a server that waits needs neither.
+    from dubfew.media import probe
+
     assert job.video is not None  # as the description checks
     original = probe(job.video)
     for label, path in job.outputs.items():

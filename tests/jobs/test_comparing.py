@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from dubfew import media
 from dubfew.errors import DubfewError, MediaError
 from dubfew.evaluate import judge
-from dubfew.jobs import running
 from dubfew.jobs.description import JobDescription
 from dubfew.jobs.running import check_job, run_job
 from dubfew.media import probe
@@ -52,7 +52,7 @@ def test_a_comparison_and_its_page(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (fractions[0], fractions[-1]) == (0.25, 1.0)
     # A preview is half as large; its name is said, not that of the stored file.
     monkeypatch.setattr(
-        running, "probe", lambda path: replace(probe(path), width=256 if path == dub else 512)
+        media, "probe", lambda path: replace(probe(path), width=256 if path == dub else 512)
     )
     with pytest.raises(DubfewError, match="<dub> is 256 x 512 px but the original 512 x 512"):
         check_job(job, out, registry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,9 @@ def test_the_jobs_of_a_worker_share_a_cache(
     for _ in range(2):
         runner(JobDescription(actor="mary"), tmp_path / "out.mp4", registry)
     assert caches[0] is caches[1]
+
+
+def test_a_worker_that_waits_has_loaded_nothing_large() -> None:
+    program = "import sys, dubfew.jobs.worker; print({'numpy', 'av', 'torch'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
