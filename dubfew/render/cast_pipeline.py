@@ -269,8 +269,8 @@ def _render_prepared(
                 "watermark": driven.provenance.watermark,
             }
             own = DrivenScene(schedule, driven.track, driven.motion)
-            about = (*written.notes, *about)
-            mouth = ReportedMouth(heard, own, _find_painted(driven), facts, [*filter(None, about)])
+            told = (*written.notes, *about)
+            mouth = ReportedMouth(heard, own, _find_painted(driven), facts, [*filter(None, told)])
             reported.append(mouth)
     if options.report is not None:
         with stated_fields(job.output, sources.field_order):

@@ -81,7 +81,8 @@ class FaceRegion:
         )
 
     def _read_whole(self, frame: Frame) -> NDArray[np.uint8]:
-        self._rgb, self._box = frame.to_rgb(fast=True), None
+        # Enlarged pictures, of pixels that are not square, cannot be written to.
+        self._rgb, self._box = np.require(frame.to_rgb(fast=True), requirements="W"), None
         return self._rgb
 
 

@@ -42,6 +42,20 @@ def test_a_face_outside_of_the_frame_and_another_size_read_all_of_it():
     assert region.read(other, face_at(16, 16)).shape == (64, 32, 3)
 
 
+def test_pictures_of_pixels_that_are_not_square_are_followed():
+    """They are enlarged, and such an array cannot be written to."""
+    region = FaceRegion()
+    for number, level in enumerate((50, 200)):
+        stored = gray_frame(level, number)
+        wide = Frame(
+            stored.picture, number, stored.stamp, stored.duration, stored.color, Fraction(2)
+        )
+        rgb = region.read(wide, None if number == 0 else face_at(160, 80))
+    assert rgb.shape == (160, 640, 3)
+    assert rgb[80, 160, 0] > 120
+    assert rgb[80, 600, 0] < 120
+
+
 @pytest.mark.slow
 def test_landmarks_are_those_of_whole_frames(tmp_path, monkeypatch):
     path = tmp_path / "clip.mp4"
