@@ -26,6 +26,9 @@ from dubfew.utils.luma import LUMA_BT601
 MIN_TEETH_SCALE, MAX_TEETH_SCALE = 0.75, 1.12
 # Half of the band that may be spread, as a fraction of the reference's opening.
 HALF_GAP_BAND = 0.1
+# Part of the spread band at both of its ends over which its stretch begins: what is replaced there
+# shall have no edge.
+BAND_EDGE = 0.25
 # Places at which a reference's opening is looked at to find the gap, across and down.
 PROBE_COLUMNS, PROBE_ROWS = 24, 24
 # Part of the mouth's half width on both sides of the middle that is looked at: corners are dark in
@@ -203,13 +206,13 @@ def map_heights(
 
     Returns:
         Height in the reference, 0 at its upper lip to 1 at its lower one; factor by which the
-        reference is stretched there. [N] each
+        reference is stretched there, in the band one factor for the whole mouth. [N] each
 
     Example:
         >>> height = np.array([0.1, 0.5, 0.9])
         >>> mapped, stretch = map_heights(height, np.full(3, 1.0), np.full(3, 0.25), 0.5)
         >>> mapped.round(2).tolist(), stretch.round(1).tolist()
-        ([0.31, 0.5, 0.69], [1.3, 14.8, 1.3])
+        ([0.36, 0.5, 0.64], [1.1, 15.5, 1.1])
     """
     scale = np.clip(opening / reference_opening, MIN_TEETH_SCALE, MAX_TEETH_SCALE)
     unit = reference_opening * scale
@@ -225,7 +228,9 @@ def map_heights(
     mapped = np.select(
         [in_upper, in_lower], [height / unit, 1 - (opening - height) / unit], between
     )
-    stretch = np.where(
-        in_upper | in_lower, scale, middle / np.maximum(band * reference_opening, MIN_LENGTH * band)
-    )
+    # One value for the whole mouth: of columns that are decided one by one some show this reference
+    # and some another, side by side.
+    spread = middle.sum() / max(band * float(reference_opening.sum()), MIN_LENGTH * band)
+    depth = np.minimum(height - upper_end, lower_begin - height) / np.maximum(middle, MIN_LENGTH)
+    stretch = scale + np.clip(depth / BAND_EDGE, 0, 1) * (spread - scale)
     return np.clip(mapped, 0, 1), stretch

@@ -278,6 +278,17 @@ def test_heights_are_continuous_and_reach_both_lips():
         assert np.diff(mapped).max() < 0.01
 
 
+def test_all_columns_of_a_mouth_agree_on_what_the_reference_shows():
+    """The reference is as high as half of the mouth here and a fifth there: no patches of both."""
+    height, reference = np.tile(np.linspace(0, 0.9, 100), 2), np.repeat([0.45, 0.18], 100)
+    mapped, stretch = map_heights(height, np.full(200, 0.9), reference, 0.5)
+    assert (np.diff(mapped[:100]) >= -1e-9).all()
+    assert stretch[50] == pytest.approx(stretch[150])
+    # The teeth's own scale at the lips, and no step on the way.
+    np.testing.assert_allclose(stretch[[0, 99, 100, 199]], MAX_TEETH_SCALE)
+    assert np.abs(np.diff(stretch[:100])).max() < 0.3 * (stretch.max() - MAX_TEETH_SCALE)
+
+
 def test_axes_follow_a_turned_mouth():
     opening = MouthOpening.from_ring(ring(0.3, turn=0.4))
     np.testing.assert_allclose(opening.axes[0], [np.cos(0.4), np.sin(0.4)], atol=1e-5)
