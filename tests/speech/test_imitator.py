@@ -27,6 +27,7 @@ def make_toy(config: ImitatorConfig = TOY) -> ImitatorNetwork:
     return network.eval()
 
 
+@pytest.mark.slow
 def test_it_has_the_papers_size() -> None:
     """768 features to 64, one layer of 4 heads and 128, five layers, 100 expressions and a jaw."""
     with torch.device("meta"):

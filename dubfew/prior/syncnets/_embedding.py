@@ -230,6 +230,31 @@ class EmbeddingSyncNet(SyncNetwork):
         self.face_ending = _Ending(width, width, config, config.head)
         self.sound_encoder = SoundEmbedding(config)
 
+    def copy_plain(self, plain: EmbeddingSyncNet) -> None:
+        """Copy the weights of a network of plain strides to one that samples phases.
+
+        The two differ in what strides keep, in padding, and in their ends: the normalization and
+        the ReLU of the plain one's embeddings. The former becomes a part of the last layer here.
+
+        Args:
+            plain: the other network, of the same width.
+
+        Raises:
+            RuntimeError: It has another width.
+        """
+        state = plain.state_dict()
+        for name in ("face_ending", "sound_encoder.ending"):
+            norm = plain.get_submodule(f"{name}.norm")
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_var is not None
+            assert norm.running_mean is not None
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            weight, bias = f"{name}.last.weight", f"{name}.last.bias"
+            state[weight] = state[weight] * scale[:, None, None, None]
+            state[bias] = (state[bias] - norm.running_mean) * scale + norm.bias
+        own = self.state_dict()
+        self.load_state_dict({key: state[key].detach() for key in own if key in state})
+
     @property
     def embedding_width(self) -> int:
         """Return the numbers of an embedding: 512 with all channels."""

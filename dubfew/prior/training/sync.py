@@ -42,6 +42,7 @@ from dubfew.data.clip_shards import LAG_KEY, open_layout_clips
 from dubfew.data.sound_features._base import CLIP_FPS
 from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.syncnets import SYNC_FRAMES, SYNCNETS, SyncNetwork, make_syncnet
+from dubfew.prior.syncnets._embedding import EmbeddingSyncNet
 from dubfew.prior.syncnets._file import SyncNetInfo, load_syncnet, save_syncnet
 from dubfew.prior.training.batches import check_held_out_disjoint
 from dubfew.prior.training.config import (
@@ -78,7 +79,8 @@ class SyncTrainConfig:
         network: entry of `dubfew.prior.syncnets.SYNCNETS`.
         settings: sizes that differ from the paper's.
         start: file of a trained SyncNet of the same form, whose weights the training starts from;
-            "" for fresh ones. SIDGAN's learned from VoxCeleb2 first, then from AVSpeech.
+            "" for fresh ones. SIDGAN's learned from VoxCeleb2 first, then from AVSpeech. "aps" also
+            starts from a "wav2lip" of the same width.
         layout: crop layout of the data.
         shrink: divides the size of the crops.
         windows: windows of one clip that are compared with each other: each one's frames with its
@@ -520,6 +522,13 @@ def _copy_weights(network: SyncNetwork, config: SyncTrainConfig) -> None:
         ArtefactError: Its network is of another form.
     """
     known, info = load_syncnet(Path(config.start))
+    # A network of plain strides learns faster, and the other one goes on from there.
+    if (info.name, config.network) == ("wav2lip", "aps"):
+        assert isinstance(known, EmbeddingSyncNet)
+        assert isinstance(network, EmbeddingSyncNet)
+        if known.config.divisor == network.config.divisor:
+            network.copy_plain(known)
+            return
     if (info.name, info.settings) != (config.network, config.settings):
         raise ArtefactError(
             f"'start' names a SyncNet {info.name!r} with the settings {info.settings}, and "

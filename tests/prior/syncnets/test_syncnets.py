@@ -85,6 +85,23 @@ def test_the_losses_are_those_of_the_papers() -> None:
     torch.testing.assert_close(dinet.renderer_loss(frames, sound), (scores - 1).square().mean())
 
 
+def test_phases_go_on_from_plain_strides() -> None:
+    torch.manual_seed(0)
+    aps, plain = (make_syncnet(n, TOY[n]) for n in ("aps", "wav2lip"))
+    frames, sound = make_pairs("aps")
+    for _ in range(3):
+        plain.compute_loss(frames, sound, torch.ones(3))  # moves running statistics
+    aps.eval().copy_plain(plain.eval())
+    x = torch.rand(2, aps.embedding_width, 3, 3)
+    torch.testing.assert_close(F.relu(aps.face_ending(x)), plain.face_ending(x))
+    # Before the first stride both are the same but for the padding.
+    y = torch.rand(2, 15, 20, 20)
+    inner = (..., slice(3, -3), slice(3, -3))
+    torch.testing.assert_close(aps.face[0](y)[inner], plain.face[0](y)[inner])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        make_syncnet("aps", {"divisor": 16}).copy_plain(plain)
+
+
 def test_the_strongest_phase_is_kept() -> None:
     x = torch.zeros(2, 1, 4, 6)
     x[0, 0, 1::2, 2::3] = torch.tensor([[1.0, 2], [3, 4]])

@@ -68,6 +68,7 @@ def test_half_of_the_pairs_are_out_of_sync_by_a_window_or_more() -> None:
         assert seen == heard if pair.in_sync else abs(seen[0] - heard[0]) >= 5
 
 
+@pytest.mark.slow
 def test_windows_of_one_clip_are_compared_with_each_other() -> None:
     clip = toy_clip()
     pairs = SyncPairs([clip], 6, sound="mel16", shrink=16, windows=4)
@@ -203,6 +204,12 @@ def test_another_configuration_does_not_go_on_but_its_syncnet_can_be_the_start(
     assert any(value.std() > 0.01 for value in known.values())
     with pytest.raises(ArtefactError, match="'start' names a SyncNet 'aps'"):
         train_syncnet(dataclasses.replace(then, network="wav2lip"))
+    plain = dataclasses.replace(then, network="wav2lip", start="", out=str(tmp_path / "plain"))
+    third, _ = train_syncnet(plain, force=True)
+    begun = dataclasses.replace(then, start=str(third), out=str(tmp_path / "begun"))
+    fourth, _ = train_syncnet(begun, force=True)
+    first_layers = [load_syncnet(path)[0].face[0].convolution.weight for path in (third, fourth)]
+    torch.testing.assert_close(*first_layers, atol=1e-6, rtol=0)
 
 
 def test_values_of_the_papers_fill_in() -> None:

@@ -27,6 +27,7 @@ def test_the_lag_of_a_clip_is_measured(model: SpeechModel) -> None:
     assert min(early.r_best, late.r_best) > 0.5
 
 
+@pytest.mark.slow
 def test_lags_of_files_are_those_of_their_clearest_part() -> None:
     short = spoken_clip("a.mp4 (2)", 0.2)
     # Too short to tell a lag.
