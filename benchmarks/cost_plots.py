@@ -281,7 +281,7 @@ class CostRuns:
         """Render a scene; returns processor seconds and megabytes."""
         out = self._folder / "out.mp4"
         out.unlink(missing_ok=True)
-        files = ["--video", scene, "--audio", self._options.audio, "-o", out, "--fit", "loop"]
+        files = ["--video", scene, "--audio", self._options.audio, "-o", out, "--fit", "trim"]
         return self._run("render", "--actor", "measured", *files)
 
     def _run(self, *words: object) -> tuple[float, float]:

@@ -286,7 +286,7 @@ def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None
         rows = [result["rows"][name] for result in results if name in result["rows"]]
         means[name] = {}
         for measure in MEASURES:
-            values = [row[measure] for row in rows if row[measure] is not None]
+            values = [row[measure] for row in rows if row.get(measure) is not None]
             means[name][measure] = float(np.mean(values)) if values else None
     return means
 
@@ -294,7 +294,8 @@ def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None
 def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> str:
     """Format the values of one clip, or their mean, with the still mouth as the last row."""
     body = [
-        [ROWS[name].label, *(row[measure] for measure in MEASURES)] for name, row in rows.items()
+        [ROWS[name].label, *(values.get(measure) for measure in MEASURES)]
+        for name, values in rows.items()
     ]
     body.append(["still mouth", *(still_lmd if m == "lmd" else None for m in MEASURES)])
     return markdown_table(["", *(measure.replace("_", " ") for measure in MEASURES)], body)
