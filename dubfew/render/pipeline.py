@@ -59,6 +59,7 @@ from dubfew.render.sources import find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.take_notes import describe_take
 from dubfew.render.transitions import describe_skipped_frames
+from dubfew.utils.allocator import return_freed_memory
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units
@@ -279,6 +280,7 @@ def _render_tracked_job(
     tracked = time.monotonic()
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
+    return_freed_memory()
     written = _write_video(job, scene, progress)
     paint_seconds = time.monotonic() - driven
     _record_pace(job, pace, len(track), track_seconds, len(written.painted), paint_seconds)

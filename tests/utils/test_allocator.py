@@ -38,3 +38,29 @@ def test_blocks_come_back_without_new_pages() -> None:
     # A block of 24 MB has 6,144 pages.
     assert kept < 6144
     assert kept < new
+
+
+# What the process still has of 120 MB that it made and gave back, before and after it returns them.
+RETURNING_PROGRAM = """
+from pathlib import Path
+from dubfew.utils.allocator import keep_freed_memory, return_freed_memory
+
+def measure():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+assert keep_freed_memory({})
+before = measure()
+blocks = [bytearray(b"1") * (12 * 2**20) for _ in range(10)]
+del blocks
+kept = measure() - before
+return_freed_memory()
+print(kept, measure() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator alone")
+def test_kept_memory_can_be_returned() -> None:
+    text = subprocess.check_output([sys.executable, "-c", RETURNING_PROGRAM], text=True)
+    kept, returned = map(float, text.split())
+    assert kept > 100
+    assert returned < 20
