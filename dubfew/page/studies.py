@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dubfew.errors import DubfewError
 from dubfew.evaluate.study.collect import collect_answers
@@ -56,7 +57,7 @@ def make_study_archive(
             for file in files:
                 shutil.copyfile(file, folders[name] / file.name)
         made = work / "study"
-        heading = {"title": title.strip()} if title.strip() else {}
+        heading: dict[str, Any] = {"title": title.strip()} if title.strip() else {}
         trials = make_study(folders, made, kind=kind, catch=catch, **heading)
         archive = folder / ARCHIVE_NAME
         # Videos are compressed already.

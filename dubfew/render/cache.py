@@ -104,7 +104,7 @@ class RenderCache:
         """
         # A key of an actor begins with that of the revision; a track has it as its second part.
         kept = {key[0] for key in self._actors} | {key[1] for key in self._tracks}
-        present = set()
+        present: set[tuple[Any, ...]] = set()
         for name in {revision[0] for revision in kept}:
             try:
                 present |= {_revision_key(each) for each in registry.revisions(name)}

@@ -126,7 +126,7 @@ def add_tus_routes(application: Any, store: JobStore, options: ServeOptions) -> 
                 writer.write(bytes(waiting))
             raise
         finally:
-            details = (None, None, None) if error is None else (type(error), error, None)
+            details: Any = (None, None, None) if error is None else (type(error), error, None)
             await run_in_threadpool(opened.__exit__, *details)
         reached, _ = uploads.offset(upload, caller.owner)
         return Response(status_code=204, headers={**always, "Upload-Offset": str(reached)})
