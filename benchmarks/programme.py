@@ -71,6 +71,8 @@ PATTERN: tuple[tuple[str, bool], ...] = (
     *(("0", True), ("1", False), ("0+1", True), ("2", True), ("0", False), ("3", True)),
     *(("1", True), ("3", False), ("1+2", True), ("2", False)),
 )
+# Time around its place in which a line's sound is looked for, s.
+SOUND_SEARCH_SECONDS = 0.5
 # Languages of sounds by the begin of their names.
 LANGUAGES = {"german": "de", "french": "fr", "italian": "it", "japan": "ja", "korean": "ko"}
 # The camera files' colors: those of HD television.
@@ -310,9 +312,12 @@ class Programme:
                 frame = otio.opentime.from_timecode(row["start"], float(NTSC)).value
                 place = Fraction(round(frame - origin - shot.record))
             line = read_audio(self.folder / row["audio"], 48_000).samples
+            wanted = float((inside + place) / NTSC)
             both = correlate(heard.samples, line, mode="full", method="fft")
-            sample = int(np.argmax(both)) - len(line) + 1
-            found.append(sample / heard.rate - float((inside + place) / NTSC))
+            lags = (np.arange(len(both)) - len(line) + 1) / heard.rate - wanted
+            # Another line of the shot may have the same words.
+            both[np.abs(lags) > SOUND_SEARCH_SECONDS] = -np.inf
+            found.append(float(lags[np.argmax(both)]))
         return found
 
     def kills(self) -> dict[str, Any]:

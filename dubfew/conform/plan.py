@@ -18,6 +18,7 @@ from dubfew.conform.timeline import Program, Shot, media_start
 from dubfew.errors import DubfewError
 from dubfew.media import VideoInfo, probe
 from dubfew.media.codecs import CONTAINER_FORMATS, choose_encoding, find_source_encoder
+from dubfew.media.image_sequences import ImageSequence, describe_pictures, find_sequence
 from dubfew.media.speech_span import read_speech_span
 from dubfew.registry import Registry
 from dubfew.render.options import RenderOptions
@@ -74,6 +75,7 @@ class ShotPlan:
         out: name of the file to write.
         codec: encoder to write it with, or None for the container's own.
         lines: its lines.
+        pictures: pictures of the new shot, where its media are a sequence, or None.
     """
 
     shot: Shot
@@ -86,6 +88,7 @@ class ShotPlan:
     out: str
     codec: str | None
     lines: tuple[PlacedLine, ...]
+    pictures: ImageSequence | None = None
 
     @property
     def source_start(self) -> Fraction:
@@ -291,16 +294,12 @@ def _plan_shot(shot: Shot, placed: Sequence[PlacedLine], options: ConformOptions
     """Plan the cut and the encoding of a shot."""
     if shot.problem:
         raise DubfewError(shot.problem)
-    assert shot.media is not None  # or there is a problem
-    info = probe(shot.media)
-    rate = exact_rate(info.fps)
-    if rate != info.fps:
-        info = replace(info, fps=rate)
-    start = shot.media_start if shot.media_start is not None else media_start(shot.media, rate)
+    info, start, pictures = _describe_media(shot)
+    rate, name = info.fps, info.path.name
     first, frames = (shot.source_start - start) * rate, shot.seconds * rate
     if first.denominator != 1 or frames.denominator != 1:
         raise DubfewError(
-            f"{shot.media.name} has {float(rate):.5g} frames/s, and the cuts of the timeline do "
+            f"{name} has {float(rate):.5g} frames/s, and the cuts of the timeline do "
             "not lie between its frames: conform it to the timeline's rate first"
         )
     total = info.frames or round(info.duration * float(rate))
@@ -309,21 +308,24 @@ def _plan_shot(shot: Shot, placed: Sequence[PlacedLine], options: ConformOptions
     begin, end = int(first), int(first + frames)
     if begin < 0 or end > total:
         raise DubfewError(
-            f"the timeline shows frames {begin} to {end} of {shot.media}, which has {total}: its "
+            f"the timeline shows frames {begin} to {end} of {info.path}, which has {total}: its "
             "timecode is another one, or it is another file"
         )
     handles = (min(before, begin), min(after, total - end))
     begin -= handles[0]
-    suffix = f".{options.container.lstrip('.')}" if options.container else shot.media.suffix.lower()
+    suffix = f".{options.container.lstrip('.')}" if options.container else info.path.suffix.lower()
     suffix = suffix if options.container or suffix in CONTAINER_FORMATS else ".mov"
-    codec = options.codec
+    codec, crf, lossless = options.codec, options.crf, options.lossless
+    if pictures is not None:
+        # Its pictures are written from a video without loss.
+        suffix, codec, crf, lossless = ".mkv", None, None, True
     if suffix not in CONTAINER_FORMATS:
         names = ", ".join(each.lstrip(".") for each in CONTAINER_FORMATS)
         raise DubfewError(f"no container {suffix.lstrip('.')!a}: there are {names}")
-    if codec is None and not options.lossless:
+    if codec is None and not lossless:
         codec = find_source_encoder(suffix, info)
     out = f"{shot.id}{suffix}"
-    choose_encoding(Path(out), info, codec, options.crf, options.lossless)
+    choose_encoding(Path(out), info, codec, crf, lossless)
     for each in placed:
         if each.line.motion is not None and each.start * rate < -handles[0]:
             raise DubfewError(
@@ -342,7 +344,26 @@ def _plan_shot(shot: Shot, placed: Sequence[PlacedLine], options: ConformOptions
         out=out,
         codec=codec,
         lines=tuple(replace(each, start=each.start + delay) for each in placed),
+        pictures=None
+        if pictures is None
+        else pictures.select(begin, handles[0] + int(frames) + handles[1]),
     )
+
+
+def _describe_media(shot: Shot) -> tuple[VideoInfo, Fraction, ImageSequence | None]:
+    """Describe the media of a shot, the time of their first frame, and their pictures."""
+    if shot.pictures is not None:
+        pictures = find_sequence(shot.pictures.pattern)
+        info = describe_pictures(pictures, shot.pictures.rate)
+        start = shot.media_start
+        return info, pictures.numbers[0] / info.fps if start is None else start, pictures
+    assert shot.media is not None  # or there is a problem
+    info = probe(shot.media)
+    rate = exact_rate(info.fps)
+    if rate != info.fps:
+        info = replace(info, fps=rate)
+    start = shot.media_start if shot.media_start is not None else media_start(shot.media, rate)
+    return info, start, None
 
 
 def _check_actors(
@@ -353,7 +374,7 @@ def _check_actors(
         own = share_options(
             options,
             RenderOptions,
-            video=plan.shot.media,
+            video=plan.shot.media if plan.pictures is None else plan.pictures.files[0],
             audio=None,
             out=folder / plan.out,
             language=placed.line.language or options.language,

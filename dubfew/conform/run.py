@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dubfew.batch.decisions import REJECTED, read_decisions
 from dubfew.batch.options import BatchOptions
@@ -30,13 +33,19 @@ from dubfew.errors import DubfewError
 from dubfew.media import Audio, probe, read_audio
 from dubfew.media.audio import DELIVERY_RATE_HZ
 from dubfew.media.cutting import cut_pictures, read_sound_between
+from dubfew.media.image_sequences import (
+    ImageSequence,
+    find_sequence,
+    make_working_video,
+    write_sequence,
+)
 from dubfew.media.in_memory import write_audio
 from dubfew.media.loudness import measure_loudness
 from dubfew.media.tempo import change_tempo
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.placed_sound import PlacedSound, place_speech
-from dubfew.utils.files import atomic_path, write_atomic
+from dubfew.utils.files import atomic_path, sha256_file, write_atomic
 from dubfew.utils.options import document_options, merge_options, share_options
 
 # Folder in that of the outputs for cut shots, their sound and their casts.
@@ -219,14 +228,15 @@ def _prepare(
         files = _write_sounds(shot, place, sound, options)
         write_atomic(cast, cast_document(shot, files, sound).encode())
         # Options of the conform that concern the render; what is None keeps the render's default.
+        is_lossless = options.lossless or shot.pictures is not None
         row = {
             "id": shot.shot.id,
             "cast": str(cast),
             "video": str(place / "shot.mkv"),
             "out": shot.out,
             "codec": shot.codec,
-            "crf": options.crf,
-            "lossless": options.lossless or None,
+            "crf": None if is_lossless else options.crf,
+            "lossless": is_lossless or None,
             "watermark": None if options.watermark else False,
             "language": shot.lines[0].line.language or options.language,
             "use": options.use,
@@ -246,12 +256,12 @@ def _prepare(
 def _cut_shot(shot: ShotPlan, place: Path) -> None:
     """Cut the pictures of a shot, unless the same piece of the same file was cut before."""
     media = shot.shot.media
-    assert media is not None  # as planned
-    facts = media.stat()
+    files = [media] if shot.pictures is None else [*shot.pictures.files]
+    facts = [file.stat() for file in files if file is not None]
     wanted = {
-        "media": str(media),
-        "size": facts.st_size,
-        "modified_ns": facts.st_mtime_ns,
+        "media": str(shot.info.path),
+        "size": sum(each.st_size for each in facts),
+        "modified_ns": max(each.st_mtime_ns for each in facts),
         "first": shot.first,
         "frames": shot.frames,
         "timecode": shot.timecode,
@@ -260,8 +270,28 @@ def _cut_shot(shot: ShotPlan, place: Path) -> None:
     if cut.exists() and record.exists() and _read_json(record) == wanted:
         return
     record.unlink(missing_ok=True)
-    cut_pictures(media, cut, shot.first, shot.frames, timecode=shot.timecode)
+    if shot.pictures is not None:
+        make_working_video(shot.pictures, cut, rate=shot.info.fps)
+    else:
+        assert media is not None  # as planned
+        cut_pictures(media, cut, shot.first, shot.frames, timecode=shot.timecode)
     write_atomic(record, json.dumps(wanted).encode())
+
+
+def _write_pictures(shot: ShotPlan, folder: Path) -> ImageSequence:
+    """Write the pictures of a new shot, unless they were written from the same render before."""
+    assert shot.pictures is not None
+    place, cut = folder / shot.shot.id, folder / WORK_FOLDER_NAME / shot.shot.id / "shot.mkv"
+    last = shot.pictures.files[-1]
+    digits = len(re.findall(r"\d+", last.stem)[-1])
+    pattern = place / f"{shot.shot.id}.%0{digits}d{last.suffix}"
+    record = cut.with_name("pictures.json")
+    wanted = {"dub": sha256_file(folder / shot.out), "first": shot.pictures.numbers[0]}
+    if not record.exists() or _read_json(record) != wanted:
+        record.unlink(missing_ok=True)
+        write_sequence(shot.pictures, cut, folder / shot.out, pattern, overwrite=True)
+        write_atomic(record, json.dumps(wanted).encode())
+    return find_sequence(pattern)
 
 
 def _read_json(path: Path) -> Any:
@@ -297,8 +327,12 @@ def _write_sounds(
     if options.audio is not None:
         whole = read_sound_between(Path(options.audio), shot.program_start, seconds, rate)
     else:
-        assert shot.shot.media is not None
-        bed = read_sound_between(shot.shot.media, shot.first / fps, seconds, rate)
+        # Pictures have no sound of their own.
+        silence = Audio(np.zeros(round(seconds * rate), np.float32), rate)
+        media = shot.shot.media
+        bed = (
+            silence if media is None else read_sound_between(media, shot.first / fps, seconds, rate)
+        )
         whole = place_speech(bed, placed)
     _write_sound(sound, whole)
     return files
@@ -360,6 +394,7 @@ def _write_timelines(plan: ConformPlan, folder: Path, left: Collection[str]) -> 
         # A shot that failed or was rejected keeps its original, so that the timeline can be shown.
         if each.shot.id in left:
             continue
+        pictures = None if each.pictures is None else _write_pictures(each, folder)
         reference_media(
             each.shot.clip,
             folder / each.out,
@@ -372,6 +407,7 @@ def _write_timelines(plan: ConformPlan, folder: Path, left: Collection[str]) -> 
                 "actors": [*dict.fromkeys(placed.actor for placed in each.lines)],
                 "handles": list(each.handles),
             },
+            pictures,
         )
         shown.append(each.shot)
     add_sound_track(program, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dubfew.conform.timecode import drops_numbers, exact_rate, parse_timecode
 from dubfew.errors import DubfewError
 from dubfew.media import probe
 from dubfew.media.facts import read_facts
+from dubfew.media.image_sequences import ImageSequence
 from dubfew.utils.files import check_input_file, write_atomic
 from dubfew.utils.import_utils import import_optional
 
@@ -28,8 +30,21 @@ _MAX_MEDIA_FILES = 200_000
 _TRIAL_RATES = (Fraction(30000, 1001), Fraction(60000, 1001), Fraction(25), Fraction(60))
 # Key of what dubfew writes into the metadata of a clip.
 METADATA_KEY = "dubfew"
-# Key under which a clip keeps the reference to its original.
-ORIGINAL_KEY = "original"
+# Keys under which a clip keeps the references to its original, and to the sound of new pictures.
+ORIGINAL_KEY, SOUND_KEY = "original", "sound"
+
+
+@dataclass(frozen=True)
+class ShotPictures:
+    """A sequence of pictures that a clip refers to.
+
+    Attributes:
+        pattern: path with a place for the number, as `find_sequence` takes it.
+        rate: its exact frame rate.
+    """
+
+    pattern: Path
+    rate: Fraction
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,7 @@ class Shot:
         media: file of the media, or None.
         media_start: time of the media's first frame on that clock, s; None goes by the file's own
             timecode.
+        pictures: its media where they are a sequence of pictures, or None.
         problem: why it cannot be rendered, or "".
         clip: the clip of OpenTimelineIO.
     """
@@ -62,6 +78,7 @@ class Shot:
     after: Fraction
     media: Path | None
     media_start: Fraction | None
+    pictures: ShotPictures | None
     problem: str
     clip: Any
 
@@ -210,26 +227,42 @@ def reference_media(
     frames: int,
     rate: Fraction,
     facts: Mapping[str, Any],
+    pictures: ImageSequence | None = None,
 ) -> None:
     """Point a clip to a new file, and keep its original beside it.
 
     Args:
         clip: clip of OpenTimelineIO; its range stays as it is.
-        path: the new file.
+        path: the new file, which has the sound of new pictures, too.
         start: time of its first frame on the clock of the original, s.
         frames: its number of frames.
         rate: its exact frame rate.
         facts: what to note about it, plain JSON.
+        pictures: new pictures of a sequence, which the clip then shows; the file is its sound.
     """
     otio = _import_otio()
     references = dict(clip.media_references())
     references[ORIGINAL_KEY] = clip.media_reference.deepcopy()
     begin = otio.opentime.RationalTime(round(start * rate), float(rate))
-    references[clip.DEFAULT_MEDIA_KEY] = otio.schema.ExternalReference(
-        path.absolute().as_uri(),
-        otio.opentime.TimeRange(begin, otio.opentime.RationalTime(frames, float(rate))),
-    )
-    references[clip.DEFAULT_MEDIA_KEY].name = path.name
+    span = otio.opentime.TimeRange(begin, otio.opentime.RationalTime(frames, float(rate)))
+    whole = otio.schema.ExternalReference(path.absolute().as_uri(), span)
+    whole.name = path.name
+    references[clip.DEFAULT_MEDIA_KEY] = whole
+    if pictures is not None:
+        references[SOUND_KEY] = whole
+        name = pictures.files[0].name
+        number = re.search(r"\d+(?=\D*$)", name)
+        assert number is not None  # as the file was named by its number
+        references[clip.DEFAULT_MEDIA_KEY] = otio.schema.ImageSequenceReference(
+            target_url_base=f"{pictures.files[0].absolute().parent.as_uri()}/",
+            name_prefix=name[: number.start()],
+            name_suffix=name[number.end() :],
+            start_frame=pictures.numbers[0],
+            frame_step=1,
+            rate=float(rate),
+            frame_zero_padding=len(number[0]),
+            available_range=span,
+        )
     clip.set_media_references(references, clip.DEFAULT_MEDIA_KEY)
     clip.metadata[METADATA_KEY] = dict(facts)
 
@@ -253,6 +286,8 @@ def add_sound_track(program: Program, shots: Sequence[Shot]) -> None:
             gap = otio.opentime.RationalTime(start - end, rate)
             track.append(otio.schema.Gap(duration=gap))
         clip = shot.clip.deepcopy()
+        if SOUND_KEY in clip.media_references():
+            clip.active_media_reference_key = SOUND_KEY
         clip.markers.clear()
         clip.effects.clear()
         track.append(clip)
@@ -399,11 +434,11 @@ def _list_shots(otio: Any, track: Any, number: int, folder: _MediaFolder) -> Ite
         if any(isinstance(each, otio.schema.TimeEffect) for each in item.effects):
             problem = "it runs at another speed: render its media before the change of speed"
         reference = item.media_reference
+        pictures = None
         if isinstance(reference, otio.schema.ImageSequenceReference):
-            media, problem = (
-                None,
-                "its media are an image sequence: make a video of it by dubfew sequence read",
-            )
+            pictures, missing = folder.find_pictures(reference)
+            # What was found by the clip's name is another file.
+            media, problem = None, missing if media is None or not problem else problem
         known = getattr(reference, "available_range", None)
         stem = re.sub(r"[^\w.@+-]+", "_", Path(item.name or "shot").stem)[:60]
         yield Shot(
@@ -419,6 +454,7 @@ def _list_shots(otio: Any, track: Any, number: int, folder: _MediaFolder) -> Ite
             media_start=None
             if known is None or known.duration.value <= 0
             else _seconds(known.start_time),
+            pictures=pictures,
             problem=problem,
             clip=item,
         )
@@ -475,6 +511,21 @@ class _MediaFolder:
             if found:
                 return found[0], ""
         return None, f"no file is found for it in {self._folder}: give --media"
+
+    def find_pictures(self, reference: Any) -> tuple[ShotPictures | None, str]:
+        """Find the pictures of a sequence, or say why they are not found."""
+        digits = f"0{reference.frame_zero_padding}" if reference.frame_zero_padding else ""
+        name = f"{reference.name_prefix}%{digits}d{reference.name_suffix}"
+        if reference.frame_step != 1:
+            return None, f"its pictures {name} are every {reference.frame_step}th: give all"
+        base = _url_path(reference.target_url_base or ".", self._timeline_folder)
+        like = f"{glob.escape(reference.name_prefix)}*{glob.escape(reference.name_suffix)}"
+        folders = [base] if base is not None and any(base.glob(like)) else []
+        folders = folders or sorted({path.parent for path in self._folder.rglob(like)})
+        if len(folders) != 1:
+            found = "no pictures" if not folders else f"pictures in {len(folders)} folders"
+            return None, f"{found} are found as {name} in {self._folder}: give --media"
+        return ShotPictures(folders[0].absolute() / name, exact_rate(reference.rate)), ""
 
     def _index(self) -> dict[str, list[Path]]:
         """Index the folder by names, and videos by names without their ending too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -68,6 +68,16 @@ class ImageSequence:
     pattern: Path
     files: tuple[Path, ...]
     numbers: tuple[int, ...]
+
+    def select(self, first: int, count: int) -> ImageSequence:
+        """Select some pictures.
+
+        Args:
+            first: place of the first one, from 0.
+            count: number of pictures.
+        """
+        part = slice(first, first + count)
+        return ImageSequence(self.pattern, self.files[part], self.numbers[part])
 
     def name_frame(self, number: int, like: Path) -> str:
         """Return the name of a frame under this pattern, its number as long as in another name."""
@@ -139,6 +149,35 @@ def check_pattern(pattern: Path) -> re.Match[str]:
     return place
 
 
+def describe_pictures(sequence: ImageSequence, rate: Fraction | None = None) -> VideoInfo:
+    """Describe the video that `make_working_video` makes of a sequence.
+
+    Args:
+        sequence: the pictures.
+        rate: frame rate; None takes that of the first picture.
+
+    Raises:
+        MediaError: The rate is not known, or the first picture cannot be read.
+    """
+    first = read_image(sequence.files[0])
+    rate = rate or first.rate
+    if rate is None:
+        raise MediaError(f"{sequence.pattern} does not say its frame rate: give --fps")
+    height, width = first.rgb.shape[:2]
+    return VideoInfo(
+        sequence.pattern,
+        width,
+        height,
+        rate,
+        frames=len(sequence.files),
+        pix_fmt=_WORKING_FORMAT,
+        color_range=RANGE_LIMITED,
+        colorspace=MATRIX_BT709,
+        color_primaries=MATRIX_BT709,
+        color_trc=MATRIX_BT709,
+    )
+
+
 def make_working_video(
     sequence: ImageSequence,
     out: Path,
@@ -166,21 +205,8 @@ def make_working_video(
         MediaError: The rate is not known, or a picture cannot be read or has another size.
     """
     first = read_image(sequence.files[0])
-    rate = rate or first.rate
-    if rate is None:
-        raise MediaError(f"{sequence.pattern} does not say its frame rate: give --fps")
-    height, width = first.rgb.shape[:2]
-    info = VideoInfo(
-        out,
-        width,
-        height,
-        rate,
-        pix_fmt=_WORKING_FORMAT,
-        color_range=RANGE_LIMITED,
-        colorspace=MATRIX_BT709,
-        color_primaries=MATRIX_BT709,
-        color_trc=MATRIX_BT709,
-    )
+    info = replace(describe_pictures(sequence, rate), path=out)
+    rate, width, height = info.fps, info.width, info.height
     coding = find_coding(sequence, first, color)
     audio = None if sound is None else AudioSource(sound)
     timecode = first.timecode or _count_timecode(sequence.numbers[0], rate)
