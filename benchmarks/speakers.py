@@ -29,6 +29,7 @@ from dubfew.motion.extraction import motion_from_landmarks
 from dubfew.reconstruction.detection.clip_detections import detect_people
 from dubfew.render.speakers import SpokenLine, assign_speech, rate_agreement
 from dubfew.speech.model import SpeechModel
+from dubfew.speech.visemes import controls_from_motion
 
 # Clips of at least this length are used, s, and scenes have it.
 SCENE_SECONDS = 6.0
@@ -49,13 +50,13 @@ class FilmedMouth:
     Attributes:
         name: file of the clip.
         times: of the frames, s. [N]
-        gaps: gap of the lips, inter-ocular distances. [N]
+        controls: of the mouth, see `controls_from_motion`. [N, 5]
         sound: the voice.
     """
 
     name: str
     times: NDArray[np.float64]
-    gaps: NDArray[np.float64]
+    controls: NDArray[np.float64]
     sound: Audio
 
 
@@ -104,12 +105,12 @@ def read_mouth(path: Path, folder: Path) -> FilmedMouth | None:
         person = found.people[0]
         times = found.times[person.frames]
         motion = motion_from_landmarks(person.landmarks, times)
-        np.savez(kept, times=times, gaps=motion.aperture().astype(np.float64))
+        np.savez(kept, times=times, controls=controls_from_motion(motion).astype(np.float64))
     with np.load(kept) as stored:
-        times, gaps = stored["times"], stored["gaps"]
+        times, controls = stored["times"], stored["controls"]
     if times[-1] - times[0] < SCENE_SECONDS:
         return None
-    return FilmedMouth(path.name, times, gaps, read_audio(path, SPEECH_SAMPLE_RATE_HZ))
+    return FilmedMouth(path.name, times, controls, read_audio(path, SPEECH_SAMPLE_RATE_HZ))
 
 
 def rate_scene(
@@ -119,8 +120,11 @@ def rate_scene(
     chosen = chance.sample(list(mouths), people)
     starts = [chance.uniform(float(m.times[0]), float(m.times[-1]) - SCENE_SECONDS) for m in chosen]
     times = np.arange(round(SCENE_SECONDS * SCENE_FPS)) / SCENE_FPS
-    gaps = np.stack(
-        [np.interp(times + s, m.times, m.gaps) for m, s in zip(chosen, starts, strict=True)]
+    controls = np.stack(
+        [
+            np.stack([np.interp(times + s, m.times, curve) for curve in m.controls.T], axis=1)
+            for m, s in zip(chosen, starts, strict=True)
+        ]
     )
     samples = np.zeros(round(SCENE_SECONDS * SPEECH_SAMPLE_RATE_HZ), np.float32)
     turns: list[tuple[float, float, int]] = []
@@ -134,8 +138,8 @@ def rate_scene(
         turns.append((begin, end, who))
         begin, who = end, (who + chance.randrange(1, people)) % people
     sound = Audio(samples, SPEECH_SAMPLE_RATE_HZ)
-    wanted = SpeechModel.load_default().predict(sound, times).aperture()
-    agreement = rate_agreement(wanted, gaps, times)
+    wanted = controls_from_motion(SpeechModel.load_default().predict(sound, times))
+    agreement = rate_agreement(wanted, controls, times)
     heard = find_sound(frame_levels_db(samples))
     hop = MEL_HOP_SAMPLES / SPEECH_SAMPLE_RATE_HZ
     lines = assign_speech(heard, hop, times, agreement, range(people))

@@ -13,6 +13,7 @@ from dubfew.media import Audio, read_audio
 from dubfew.media.in_memory import write_audio
 from dubfew.render.cast import read_cast
 from dubfew.render.speakers import (
+    NOT_SEEN,
     SpokenLine,
     assign_speech,
     rate_agreement,
@@ -31,20 +32,29 @@ def _speech(seed: int) -> np.ndarray:
     return np.interp(TIMES, marks, heights)
 
 
-def _scene(lag: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def _controls(gap: np.ndarray, seed: int) -> np.ndarray:
+    """Upper and lower lip, width, purse and chin of a gap, with noise of their own. [N, 5]"""
+    parts = np.array([0.15, -0.85, -0.2, 0.1, -0.6])
+    noise = np.random.default_rng(seed).normal(0, 0.006, (len(gap), 5))
+    return gap[:, None] * parts + noise
+
+
+def _scene(*lags: float) -> tuple[np.ndarray, np.ndarray]:
     """Face 0 speaks for 4 s, face 1 for 4 s, then somebody off-screen; face 2 chews throughout."""
     wanted = _speech(0)
-    first, second = (TIMES < 4), (TIMES >= 4) & (TIMES < 8)
-    noise = np.random.default_rng(1).normal(0, 0.003, (3, len(TIMES)))
-    moved = np.interp(TIMES - lag, TIMES, wanted)
-    gaps = np.stack([moved * first, moved * second, 0.8 * _speech(7)]) + noise
-    return wanted, gaps
+    turns = (TIMES < 4), (TIMES >= 4) & (TIMES < 8)
+    moved = [
+        np.interp(TIMES - lag, TIMES, wanted) * turn for lag, turn in zip(lags, turns, strict=True)
+    ]
+    gaps = [*moved, 0.8 * _speech(7)]
+    return _controls(wanted, 9), np.stack([_controls(gap, k) for k, gap in enumerate(gaps)])
 
 
-@pytest.mark.parametrize("lag", [0.0, -0.2, 0.12])
-def test_turns_are_found_beside_somebody_who_chews(lag: float):
-    wanted, gaps = _scene(lag)
-    agreement = rate_agreement(wanted, gaps, TIMES)
+@pytest.mark.parametrize("lags", [(0.0, 0.0), (-0.2, -0.2), (0.12, 0.12), (0.0, -0.2)])
+def test_turns_are_found_beside_somebody_who_chews(lags: tuple[float, float]):
+    """Each face has its own offset of picture and sound, as in a scene of several cameras."""
+    wanted, controls = _scene(*lags)
+    agreement = rate_agreement(wanted, controls, TIMES)
     heard = np.ones(1200, bool)
     heard[:20] = heard[1150:] = False
     lines = assign_speech(heard, 0.01, TIMES, agreement, [0, 1, 2])
@@ -52,19 +62,29 @@ def test_turns_are_found_beside_somebody_who_chews(lag: float):
     assert lines[0].start == pytest.approx(0.2)
     for line, border in zip(lines, (4, 8), strict=False):
         assert line.end == pytest.approx(border, abs=0.9)
-    assert lines[0].agreement > 0.7
-    assert lines[0].margin > 0.4
+    assert lines[0].agreement > 1.5
+    assert lines[0].margin > 1.0
+    assert lines[2].agreement < 0.4
 
 
 def test_a_face_that_is_not_seen_does_not_speak():
-    wanted, gaps = _scene()
-    gaps[0, :60] = np.nan
-    agreement = rate_agreement(wanted, gaps, TIMES)
-    assert (agreement[0, :60] == -1).all()
+    wanted, controls = _scene(0.0, 0.0)
+    controls[0, :60] = np.nan
+    agreement = rate_agreement(wanted, controls, TIMES)
+    assert (agreement[0, :60] == NOT_SEEN).all()
     lines = assign_speech(np.ones(1200, bool), 0.01, TIMES, agreement, [0, 1, 2])
     assert lines[0].face is None
     assert lines[1].face == 0
     assert lines[1].start == pytest.approx(2.4, abs=0.3)
+
+
+def test_a_mouth_at_rest_speaks_as_little_as_one_off_screen():
+    wanted, controls = _scene(0.0, 0.0)
+    controls[1] = 0.05 * controls[0]
+    agreement = rate_agreement(wanted, controls, TIMES)
+    speaking = TIMES < 4
+    assert agreement[0, speaking].mean() > 1.2
+    assert abs(agreement[1, speaking].mean()) < 0.5 * agreement[0, speaking].mean()
 
 
 def test_pauses_within_a_line_are_bridged_and_clicks_are_no_lines():
