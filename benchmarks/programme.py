@@ -396,13 +396,15 @@ class Programme:
             cluster.add_node(num_cpus=1)
             cluster.wait_for_nodes()
             # Only this command knows where the keys are, not the nodes that it gives the jobs to.
-            home = self.folder / "home-of-ray"
-            shutil.rmtree(home, ignore_errors=True)
-            shutil.copytree(self.registry.home, home)
+            # Copies of both: two homes with the same keys would break each other's audit log.
+            home, keys = self.folder / "home-of-ray", self.folder / "private-keys"
+            for made, source in ((home, self.registry.home), (keys, self.registry.keys)):
+                shutil.rmtree(made, ignore_errors=True)
+                shutil.copytree(source, made)
             environment = {
                 "RAY_ADDRESS": cluster.address,
                 "DUBFEW_HOME": str(home),
-                "DUBFEW_KEYS": str(self.registry.keys),
+                "DUBFEW_KEYS": str(keys),
             }
             began = time.monotonic()
             process = self._start("ray", "--engine", "ray", environment=environment)
