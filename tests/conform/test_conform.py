@@ -118,6 +118,61 @@ def test_a_program_is_rendered_and_conformed(timeline, sheet, media, registry, t
     assert not any(each.problem for each in again.shots)
 
 
+@pytest.mark.slow
+def test_a_sequence_of_pictures_comes_back_as_one(media, registry, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    plates = tmp_path / "plates"
+    plates.mkdir()
+    for number, frame in enumerate(read_frames(media / "one.mov")):
+        rgb = frame.to_rgb().astype(np.uint16)[..., ::-1] * 257
+        cv2.imwrite(str(plates / f"sh.{1001 + number}.png"), rgb)
+    rate = float(NTSC)
+    time = otio.opentime.RationalTime
+    whole = otio.opentime.TimeRange(time(1001, rate), time(LENGTH, rate))
+    reference = otio.schema.ImageSequenceReference(
+        "plates", "sh.", ".png", 1001, 1, rate, 4, available_range=whole
+    )
+    shown = otio.opentime.TimeRange(time(1003, rate), time(8, rate))
+    clip = otio.schema.Clip("sh", reference, shown)
+    timeline = otio.schema.Timeline("reel")
+    timeline.tracks.append(otio.schema.Track("v", [clip], kind="Video"))
+    path = tmp_path / "reel.otio"
+    otio.adapters.write_to_file(timeline, str(path))
+    sheet = tmp_path / "lines.csv"
+    sheet.write_text(f"id,shot,actor,start,audio\nl1,sh,mary,+0,{media / 'line.wav'}\n")
+    out, options = tmp_path / "out", {"handles": 1, "jobs": 1, "registry": registry}
+    result = conform_timeline(path, sheet, out, **options)
+    assert (result.done, result.failed) == (("001-sh",), {})
+    again = otio.adapters.read_from_file(str(result.timelines[0]))
+    new = again.video_tracks()[0][0]
+    found = new.media_reference
+    assert isinstance(found, otio.schema.ImageSequenceReference)
+    # The pictures keep their numbers; the handles are one before and one behind the cut.
+    assert (found.start_frame, round(found.available_range.duration.value)) == (1002, 10)
+    assert new.trimmed_range() == shown
+    assert new.media_references()["original"].target_url_base == "plates"
+    painted = 0
+    for number in range(1002, 1012):
+        url = found.target_url_for_image_number(number - 1002)
+        old = cv2.imread(str(plates / f"sh.{number}.png"), cv2.IMREAD_UNCHANGED)
+        made = cv2.imread(url.removeprefix("file://"), cv2.IMREAD_UNCHANGED)
+        changed = (old != made).any(-1)
+        assert changed.mean() < 0.35
+        painted += changed.any()
+    assert painted >= 3
+    # Its sound is that of the video without loss, from which the pictures are written.
+    (dub,) = [each for each in again.audio_tracks() if each.name == "dub"]
+    assert dub[0].media_reference.target_url == (out / "001-sh.mkv").as_uri()
+    # Nothing is done twice, and the new timeline's pictures are a sequence that is found.
+    picture = out / "001-sh" / "001-sh.1004.png"
+    before = picture.stat().st_mtime_ns
+    assert conform_timeline(path, sheet, out, **options).kept == ("001-sh",)
+    assert picture.stat().st_mtime_ns == before
+    (shot,) = read_program(result.timelines[0]).shots
+    assert shot.pictures is not None
+    assert shot.pictures.pattern.parent == out / "001-sh"
+
+
 def test_every_problem_is_told_before_anything_begins(timeline, sheet, media, registry, tmp_path):
     audio = media / "line.wav"
     sheet.write_text(
