@@ -220,7 +220,7 @@ def look_quickly(
     # Pieces are told apart only where there is enough for a large one.
     if strange.sum() > MIN_STRANGE_PART * area:
         # Where the references show a collar instead of a neck, skin is nothing strange.
-        strange &= _find_shown_skin(expected, where)
+        strange &= _find_skin_hue(expected, where) | ~_find_skin_hue(seen[None], where)
     if strange.sum() > MIN_STRANGE_PART * area:
         pieces, _ = label(strange)
         piece = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
@@ -323,6 +323,18 @@ def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:
     return float((solid & own_lips).sum() / max(own_lips.sum(), 1))
 
 
+def cover_mouths(inputs: RenderInputs, view: SceneView) -> NDArray[np.bool_]:
+    """Cover the lips of the scene and those of the new mouth, which are no skin. [S, S]
+
+    Args:
+        inputs: inputs of the frame (B = 1).
+        view: what the frame shows.
+    """
+    opening = inputs.mouth_interior[0, 0].cpu().numpy() > 0
+    own = city_distances(_fill_outline(view.lips, len(view.window))) <= VIVID_LIP_BORDER_PX
+    return np.asarray(own | (city_distances(opening) <= JAW_REACH_PX))
+
+
 def remove_overlay(
     window: NDArray[np.uint8],  # [S, S, 3]
     inputs: RenderInputs,
@@ -345,12 +357,12 @@ def remove_overlay(
     return np.where(overlay.mask[..., None], face, window)
 
 
-def _find_shown_skin(
-    expected: NDArray[np.float32],  # [K, 3, S, S]
+def _find_skin_hue(
+    pictures: NDArray[np.float32],  # [K, 3, S, S]
     where: NDArray[np.bool_],  # [S, S]
 ) -> NDArray[np.bool_]:  # [S, S]
-    """Find the places of a face in which at least one reference shows the hue of skin."""
-    colors = torch.from_numpy(np.ascontiguousarray(expected[:, :, where]))
+    """Find the places of a face in which at least one picture shows the hue of skin."""
+    colors = torch.from_numpy(np.ascontiguousarray(pictures[:, :, where]))
     known = torch.ones(len(colors), colors.shape[2], dtype=torch.bool)
     shown = np.zeros(where.shape, np.bool_)
     shown[where] = find_skin(colors, known).any(0).numpy()

@@ -127,17 +127,46 @@ class FrameCells:
             The cells of the mask; None where there are too few.
         """
         _, alpha, mesh = self._planes
-        scene = np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / 255
-        colors = np.empty((3, *self._seen.shape), np.float32)
-        part, beside = np.empty((2, *self._seen.shape), np.float32)
-        nowhere = np.zeros(mesh.shape, np.bool_)
-        average_cells(scene, np.zeros_like(alpha), mesh, nowhere, CELL_PX, colors, part, beside)
-        inside = shrink_planes(alpha[None, None], CELL_PX)[0, 0] > 0.5
-        chosen = inside & (part >= MIN_KNOWN_FRACTION) & self._seen
+        colors, known = self._average_window(window, np.zeros(mesh.shape, np.bool_))
+        chosen = (shrink_planes(alpha[None, None], CELL_PX)[0, 0] > 0.5) & known
         if int(chosen.sum()) < MIN_CELLS:
             return None
         nearest = SkinComparison(self._sampled[:1], colors, chosen, chosen)
         return nearest.pair_with_each()[0]
+
+    def compare_face(
+        self, window: NDArray[np.uint8], hidden: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None:
+        """Compare the whole face with the middle one of the references, the mask included.
+
+        Args:
+            window: RGB. [S, S, 3]
+            hidden: where one of them shows no skin: mouths, and things before the face. [S, S]
+
+        Returns:
+            Colors of the references and of the scene in [0, 1], and where both are known; None
+            where that is nearly nowhere. [h, w, 3], [h, w, 3], [h, w]
+        """
+        colors, known = self._average_window(window, hidden)
+        if int(known.sum()) < MIN_CELLS:
+            return None
+        typical = np.median(self._sampled, 0)
+        return (
+            typical.transpose(1, 2, 0).astype(np.float64),
+            colors.transpose(1, 2, 0).astype(np.float64),
+            known,
+        )
+
+    def _average_window(
+        self, window: NDArray[np.uint8], covered: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Cells of a window [S, S, 3] [3, h, w], the mask included, and where they are known."""
+        _, alpha, mesh = self._planes
+        scene = np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / 255
+        colors = np.empty((3, *self._seen.shape), np.float32)
+        part, beside = np.empty((2, *self._seen.shape), np.float32)
+        average_cells(scene, np.zeros_like(alpha), mesh, covered, CELL_PX, colors, part, beside)
+        return colors, (part >= MIN_KNOWN_FRACTION) & self._seen
 
     def bring_to_scene(self, fit: LightFit, *, half: bool = False) -> NDArray[np.float32]:
         """Bring all references into the pose and the light of the frame.

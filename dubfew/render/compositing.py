@@ -134,11 +134,17 @@ class MouthCompositor:
         colors, energy = blend_references(fields, self._ready.pixels, places, energies, window, box)
         # Blending softens: amplify what is left of the fine detail to the references' energy.
         mouth = restore_detail(colors, energy, _detail_scale(float(window[2])))
-        if predicted.light is None:
+        if predicted.light is not None:
+            levels = torch.from_numpy(mouth).permute(2, 0, 1) / 255
+            lit = predicted.light.to_scene(levels, _window_grid(window, box)) * 255
+            mouth = np.ascontiguousarray(lit.permute(1, 2, 0).numpy())
+        if predicted.veil is None:
             return mouth
-        levels = torch.from_numpy(mouth).permute(2, 0, 1) / 255
-        lit = predicted.light.to_scene(levels, _window_grid(window, box)) * 255
-        return np.ascontiguousarray(lit.permute(1, 2, 0).numpy())
+        left, top, side = map(float, window)
+        x0, x1 = ((edge - left) / side for edge in box[::2])
+        y0, y1 = ((edge - top) / side for edge in box[1::2])
+        veiled = predicted.veil.lay_over(mouth / np.float32(255), (x0, y0, x1, y1))
+        return veiled.clip(0, 1) * np.float32(255)
 
     def _detail_energies(self, task: FrameTask, side: float) -> NDArray[np.float32]:
         """Energy of the fine detail around each pixel of a task's references. [K, r, r]"""

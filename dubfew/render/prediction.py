@@ -29,6 +29,7 @@ from dubfew.references.light_match import LightTracker, bring_to_actor_light
 from dubfew.references.mouth_interior import ReferenceMouth
 from dubfew.references.overlays import Overlay, SceneView, remove_overlay
 from dubfew.references.skin_cells import FrameCells, SkinCells
+from dubfew.references.veil import Veil
 from dubfew.references.warping import warp_references
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
@@ -40,11 +41,18 @@ NO_PREDICTION = torch.empty(0)
 
 @dataclass(frozen=True)
 class _FrameLight:
-    """What was found of a frame: its light, the opacity of paint, and what lies over the face."""
+    """What was found of a frame: its light, the opacity of paint, what lies over the face, and what
+    veils it."""
 
     light: LightMatch | None = None
     opacity: float = 1.0
     overlay: Overlay | None = None
+    veil: Veil | None = None
+
+    @property
+    def changes_window(self) -> bool:
+        """Whether the network has to see another window than the frame's own."""
+        return any(each is not None for each in (self.light, self.overlay, self.veil))
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,7 @@ class MouthPredictor:
                 found.light,
                 found.opacity,
                 overlay=found.overlay,
+                veil=found.veil,
             )
             for row, (task, found) in enumerate(zip(batch.tasks, batch.lights, strict=True))
         ]
@@ -221,14 +230,18 @@ class MouthPredictor:
                     task.shot,
                 )
             match = self.light.match(part, task.shot, _view_scene(task, window))
-            lights.append(_FrameLight(match, self.light.opacity, self.light.overlay))
+            lights.append(
+                _FrameLight(match, self.light.opacity, self.light.overlay, self.light.veil)
+            )
             if self.light.left_reason:
                 self.left_rows[task.row] = self.light.left_reason
         # Most scenes are in the footage's own light: nothing is copied then.
-        if not any(found.light or found.overlay is not None for found in lights):
+        if not any(found.changes_window for found in lights):
             return inputs, windows, lights
         windows = windows.copy()
         for row, (part, found) in enumerate(zip(parts, lights, strict=True)):
+            if found.veil is not None:
+                windows[row] = found.veil.lift(windows[row])
             if found.light is not None:
                 windows[row] = bring_to_actor_light(windows[row], part, found.light)
             if found.overlay is not None:

@@ -13,6 +13,7 @@ from dubfew.references.footage import Footage, resize_footage
 from dubfew.references.light_fit import LightMatch
 from dubfew.references.overlays import Overlay
 from dubfew.references.track_geometry import TrackGeometry
+from dubfew.references.veil import Veil
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class PredictedFrame:
             something else than the actor's skin around the mouth.
         painting: crop of a painting renderer, which has no blend fields; None for others.
         overlay: what lies over the face in the network's window, and stays; None for nothing.
+        veil: smoke or a shadow that lies over the painted mouth as well; None for none.
     """
 
     task: FrameTask
@@ -123,3 +125,4 @@ class PredictedFrame:
     opacity: float = 1.0
     painting: PaintedCrop | None = None
     overlay: Overlay | None = None
+    veil: Veil | None = None

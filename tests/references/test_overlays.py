@@ -261,6 +261,12 @@ def test_skin_where_the_references_show_a_collar_is_nothing_strange(sample, lips
 
     assert look(skin, dressed) < MIN_STRANGE_PART
     assert look(dressed, skin) > COVERED_STRANGE_PART
+    # A gray thing over skin is strange wherever the references show the redder lips.
+    lipstick, thing = skin.copy(), skin.copy()
+    lower = np.s_[int(lips[:, 1].min()) :]
+    lipstick[lower] = (0.6, 0.3, 0.3)
+    thing[lower] = 0.4
+    assert look(thing, lipstick) > COVERED_STRANGE_PART
 
 
 def test_a_wipe_to_another_picture_leaves_frames_whose_mouth_has_gone(sample, lips):

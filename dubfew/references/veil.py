@@ -1,0 +1,194 @@
+"""Smoke, haze and edges of shadows over a face: a color that hides it more here than there.
+
+A `dubfew.references.light_fit.LightMatch` holds for the whole window. Smoke is denser in some
+places than in others: there the face has less contrast and is nearer to the color of the smoke. A
+mouth painted without it is clearer than the face around it. A shadow is the same with black.
+
+The color is taken for a neutral one in the scene's light, as that of smoke, dust, glare and shadows
+is. Skin has another, so that every place tells how much of the face is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+# Neutral levels, of the actor's light, that are tried: black to brighter than white.
+VEIL_LEVELS = np.linspace(0, 1.2, 13)
+# Standard deviation of the smoothing, cells. Smoke has no finer edges, and faces move by a cell
+# between footage and scene.
+SMOOTH_CELLS = 2.5
+# Factor of a wider smoothing and its weight, for the lips, where no skin is compared.
+WIDE_FACTOR, WIDE_WEIGHT = 3.0, 0.02
+# Share that is expected without knowledge, as the contrast of a place that would tell it, levels of
+# [0, 1]: skin that has the veil's color says nothing.
+EXPECTED_CONTRAST = 0.03
+# Least share of the face that is seen, which keeps what is behind finite, and the largest one:
+# places with less smoke than the mean that the light match already holds.
+MIN_SHARE, MAX_SHARE = 0.1, 2.5
+# Rounds in which cells that a veil does not explain lose their weight, and the deviation at which
+# they have lost half of it, levels of [0, 1].
+ROUNDS, HALF_WEIGHT_DEVIATION = 3, 0.03
+
+
+@dataclass(frozen=True)
+class Veil:
+    """What hides a part of a face: a color x becomes ``color + share (x - color)``.
+
+    Attributes:
+        color: RGB of the veil. [3]
+        share: of the face that is seen, in cells of the window; 1 without a veil. [h, w]
+    """
+
+    color: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+    def weaken(self, strength: float) -> Veil:
+        """Return the veil at a strength of 0, where it hides nothing, to 1."""
+        return Veil(self.color, 1 + np.float32(strength) * (self.share - 1))
+
+    def lay_over(
+        self,
+        colors: NDArray[np.float32],  # [H, W, 3]
+        box: tuple[float, float, float, float] | None = None,
+    ) -> NDArray[np.float32]:  # [H, W, 3]
+        """Lay the veil over a picture.
+
+        Args:
+            colors: RGB in [0, 1]. [H, W, 3]
+            box: left, top, right and bottom of the picture in the window, as fractions of its side;
+                None for the whole window.
+        """
+        share = self._enlarge(colors.shape[:2], box)
+        return np.asarray(self.color + share[..., None] * (colors - self.color), np.float32)
+
+    def lift(self, window: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Take the veil from a window [S, S, 3], 0 to 255."""
+        share = self._enlarge(window.shape[:2], None)[..., None]
+        color = self.color * np.float32(255)
+        levels = color + (window - color) / share
+        return (levels.clip(0, 255) + np.float32(0.5)).astype(np.uint8)
+
+    def _enlarge(
+        self, shape: tuple[int, ...], box: tuple[float, float, float, float] | None
+    ) -> NDArray[np.float32]:
+        """The share in each pixel of a part of the window. [H, W]"""
+        height, width = shape
+        cells = self.share
+        rows, columns = cells.shape
+        left, top, right, bottom = box or (0.0, 0.0, 1.0, 1.0)
+        # Places between the centers of cells; beyond the last ones nothing changes.
+        x = (left + (right - left) * (np.arange(width) + 0.5) / width) * columns - 0.5
+        y = (top + (bottom - top) * (np.arange(height) + 0.5) / height) * rows - 0.5
+        between = _weights_between(y, rows) @ cells @ _weights_between(x, columns).T
+        return np.asarray(between, np.float32)
+
+
+@dataclass(frozen=True)
+class VeilFit:
+    """A veil and how much it explains.
+
+    Attributes:
+        veil: what was found.
+        before: mean difference of the smoothed colors without it, levels of [0, 1].
+        after: the same with it.
+    """
+
+    veil: Veil
+    before: float
+    after: float
+
+
+def fit_veil(
+    expected: NDArray[np.float64],  # [h, w, 3]
+    seen: NDArray[np.float64],  # [h, w, 3]
+    known: NDArray[np.bool_],  # [h, w]
+    colors: NDArray[np.float64],  # [N, 3]
+) -> VeilFit:
+    """Fit the veil that lies between the expected colors of a face and those that are seen.
+
+    For each color that a veil may have, the share in each place is that of least squares over the
+    cells around it. The color that leaves least is the veil's.
+
+    Args:
+        expected: what the references show in the scene's light. [h, w, 3]
+        seen: what the scene shows. [h, w, 3]
+        known: where both show skin, at least in one cell. [h, w]
+        colors: neutral colors in the scene's light. [N, 3]
+    """
+    weights = known.astype(np.float64)
+    share = np.ones(known.shape)
+    best = np.asarray(colors[0])
+    for _ in range(ROUNDS):
+        candidates = []
+        for color in colors:
+            found = _fit_share(expected - color, seen - color, weights)
+            left = _lay(expected, color, found) - seen
+            candidates.append(float((np.abs(left).mean(-1) * weights).sum()))
+        best = np.asarray(colors[int(np.argmin(candidates))])
+        share = _fit_share(expected - best, seen - best, weights)
+        left = np.abs(_lay(expected, best, share) - seen).mean(-1)
+        weights = known / (1 + (left / HALF_WEIGHT_DEVIATION) ** 2)
+    veil = Veil(best.astype(np.float32), share.astype(np.float32))
+    return VeilFit(
+        veil,
+        measure_smooth_difference(expected, seen, known, weights),
+        measure_smooth_difference(_lay(expected, best, share), seen, known, weights),
+    )
+
+
+def measure_smooth_difference(
+    left: NDArray[np.float64],  # [h, w, 3]
+    right: NDArray[np.float64],  # [h, w, 3]
+    known: NDArray[np.bool_],  # [h, w]
+    weights: NDArray[np.float64] | None = None,  # [h, w]
+) -> float:
+    """Measure the mean absolute difference of two smoothed pictures where they are known.
+
+    Args:
+        left: RGB in [0, 1]. [h, w, 3]
+        right: RGB in [0, 1]. [h, w, 3]
+        known: where both are known. [h, w]
+        weights: of the cells; None for those that are known. [h, w]
+    """
+    weights = known.astype(np.float64) if weights is None else weights
+    total = np.maximum(_smooth(weights), 1e-12)
+    means = [_smooth(weights * (left - right)[..., c]) / total for c in range(left.shape[-1])]
+    return float(np.abs(np.stack(means))[:, known].mean())
+
+
+def _lay(
+    colors: NDArray[np.float64], veil: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(veil + share[..., None] * (colors - veil))
+
+
+def _fit_share(
+    expected: NDArray[np.float64], seen: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Share of least squares in each place, of colors less the veil's. [h, w]"""
+    prior = EXPECTED_CONTRAST**2
+    above = _smooth(weights * (expected * seen).sum(-1)) + prior * _smooth(weights)
+    below = _smooth(weights * (expected * expected).sum(-1)) + prior * _smooth(weights)
+    return np.asarray((above / np.maximum(below, 1e-12)).clip(MIN_SHARE, MAX_SHARE))
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average over neighbors, and a little over those far away. [h, w]"""
+    near = gaussian_filter(values, SMOOTH_CELLS, mode="constant")
+    return near + WIDE_WEIGHT * gaussian_filter(values, WIDE_FACTOR * SMOOTH_CELLS, mode="constant")
+
+
+def _weights_between(places: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Weights of linear interpolation at places between cells. [P, count]"""
+    places = places.clip(0, count - 1)
+    first = np.minimum(places.astype(np.int64), max(count - 2, 0))
+    part = places - first
+    weights = np.zeros((len(places), count))
+    rows = np.arange(len(places))
+    weights[rows, first] += 1 - part
+    weights[rows, np.minimum(first + 1, count - 1)] += part
+    return weights
