@@ -87,7 +87,8 @@ PLAN = {
     ),
     "ablations": PlannedBenchmark("ablations --footage {footage}", "ablations"),
     "programme": PlannedBenchmark(
-        "programme {footage} --sounds {sounds} --height 360", "programme"
+        "programme {footage} --sounds {sounds} --height 360 --minutes 10 --shot-seconds 1.6,2.4",
+        "programme",
     ),
 }
 

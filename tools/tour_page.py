@@ -303,7 +303,7 @@ def answer_study(tour: PageTour, archive: Path, favorite: str) -> list[Path]:
         for trial in key["trials"]
         for media, system in zip(trial["media"], trial["systems"], strict=True)
     }
-    saved = []
+    saved: list[Path] = []
     for viewer in range(NUM_VIEWERS):
         context = tour.browser.new_context(viewport={"width": 1100, "height": 800})
         page = context.new_page()
