@@ -215,7 +215,7 @@ class PartWriter:
         """Write some bytes.
 
         Raises:
-            UploadConflictError: They are more than the upload lacks; none is written.
+            UploadConflictError: They are more than the upload lacks; nothing of them is written.
         """
         if len(data) > self.missing:
             raise UploadConflictError(f"the upload lacks {self.missing} bytes, and more came")
