@@ -108,6 +108,9 @@ OPACITY_RISE = 1 / 3
 UNMATCHED_DIFFERENCE = 0.05
 # The same from which smoke is looked for.
 VEILED_DIFFERENCE = 0.009
+# Frames of a shot in which none is looked for after one that shows none: a look takes several
+# milliseconds, and smoke drifts in over more frames.
+UNVEILED_FRAMES = 3
 # Difference of smooth colors up to which no veil acts, and from which it acts in full; and the part
 # of it that a veil leaves, up to which it acts in full, and from which not at all. Thick smoke has
 # a difference of 0.018, of which the veil leaves 0.28; clean film 0.005 and 0.5, and a head that
@@ -137,8 +140,9 @@ class LightTracker:
         # What lies over the face in the last frame, and what veils it.
         self.overlay: Overlay | None = None
         self.veil: Veil | None = None
-        # Painted frames with such a veil.
+        # Painted frames with such a veil, and frames until one is looked for again.
         self.veiled = 0
+        self._unveiled_frames = 0
         # Whether it hid the mouth.
         self._was_hidden = False
         # Frames since it was found.
@@ -277,8 +281,10 @@ class LightTracker:
         self.opacity = 0.0 if is_hidden else self.opacity
         self._was_hidden = is_hidden
         self.disagreeing += self.opacity == 0 and not is_hidden
-        if view is not None and self.opacity > 0:
+        self._unveiled_frames = max(self._unveiled_frames - 1, 0) if goes_on else 0
+        if view is not None and self.opacity > 0 and self._unveiled_frames == 0:
             self.veil = self._find_veil(frame, inputs, view)
+            self._unveiled_frames = 0 if self.veil is not None else UNVEILED_FRAMES + 1
         self.veiled += self.veil is not None
         is_unmatched = self.veil is None and self._fit.residual > UNMATCHED_DIFFERENCE
         self.unmatched += self.opacity > 0 and is_unmatched

@@ -179,7 +179,7 @@ class PartialUploads:
             self._path(upload, suffix).unlink(missing_ok=True)
 
     def _find(self, upload: str, owner: str) -> PartialUpload | None:
-        """Read what is known of an incomplete upload; None if there is none of this owner."""
+        """Read what is known of an incomplete upload; None without one of this owner."""
         if not _ID_PATTERN.fullmatch(upload):
             raise JobNotFoundError(f"no upload {upload[:40]!a}: it may have been deleted")
         found = self._read(self._path(upload, FACTS_SUFFIX))

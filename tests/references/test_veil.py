@@ -12,7 +12,11 @@ from scipy.ndimage import gaussian_filter
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
-from dubfew.references.light_match import MIN_REPORTED_FRAMES, LightTracker
+from dubfew.references.light_match import (
+    MIN_REPORTED_FRAMES,
+    UNVEILED_FRAMES,
+    LightTracker,
+)
 from dubfew.references.overlays import SceneView
 from dubfew.references.veil import Veil, fit_veil
 from tests.data.people import toy_footage
@@ -79,6 +83,22 @@ def test_a_clear_face_has_no_smoke_before_it(sample):
     across = np.linspace(0.3, 0.6, sample.target.shape[-1])[None].repeat(len(view.window), 0)
     tracker.match(*seen_through(sample, across, 0.0)[:1], 1, seen_through(sample, across, 0.0)[1])
     assert tracker.veil is None
+
+
+def test_a_clear_shot_is_looked_at_again_after_some_frames(sample, monkeypatch):
+    shown, looks = [], []
+
+    def find_no_veil(*_):
+        looks.append(len(shown))
+
+    tracker = LightTracker()
+    monkeypatch.setattr(tracker, "_find_veil", find_no_veil)
+    inputs, view = seen_through(sample, np.zeros(sample.target.shape[2:]), 0.5)
+    # A new shot is looked at anew.
+    for shot in [0] * (UNVEILED_FRAMES + 3) + [1]:
+        tracker.match(inputs, shot, view)
+        shown.append(shot)
+    assert looks == [0, UNVEILED_FRAMES + 1, UNVEILED_FRAMES + 3]
 
 
 def test_the_share_and_the_color_of_a_veil_are_found():
