@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import zipfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dubfew.errors import DubfewError, MediaError
 from dubfew.jobs.description import JobDescription
 from dubfew.jobs.store import JobStore
 from dubfew.jobs.worker import work_off
+from dubfew.media import Frame, VideoInfo, VideoWriter
 from dubfew.page.actions import PageActions, format_facts, format_jobs, format_output, label_job
 from dubfew.page.running import sweep_uploads
 from dubfew.page.studies import evaluate_study, make_study_archive
@@ -38,6 +41,18 @@ def upload(tmp_path: Path) -> Any:
         return str(path)
 
     return make
+
+
+def film(path: str, width: int = 64) -> str:
+    """Write two gray frames over a file. Returns its path."""
+    rate = Fraction(25)
+    with VideoWriter(
+        Path(path), VideoInfo(Path(path), width, 64, rate), preset="ultrafast"
+    ) as video:
+        for number in range(2):
+            gray = np.full((64, width, 3), 90, np.uint8)
+            video.write(Frame.from_rgb(gray, number, rate))
+    return path
 
 
 def test_a_dub_takes_its_files(actions: PageActions, upload: Any) -> None:
@@ -149,8 +164,12 @@ def test_a_comparison_and_its_pages(actions: PageActions, upload: Any) -> None:
     ):
         with pytest.raises(DubfewError, match=words):
             call()
+    original, narrow = film(upload("a.mp4")), film(upload("dub.mp4"), 32)
+    with pytest.raises(DubfewError, match="is 32 x 64 px but the original 64 x 64"):
+        actions.compare(original, [narrow], "wipe", True)
     other = str(Path(upload("x.mp4")).rename(Path(upload("x.mp4")).parent.parent / "dub.mp4"))
-    job = actions.compare(upload("a.mp4"), [upload("dub.mp4"), other], "wipe", True)
+    outputs = [film(upload("dub.mp4")), film(other)]
+    job = actions.compare(film(upload("a.mp4")), outputs, "wipe", True)
     given = job.description
     assert given is not None
     assert [*given.outputs] == ["dub.mp4", "dub.mp4 (2)"]
