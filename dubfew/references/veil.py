@@ -96,11 +96,14 @@ class VeilFit:
         veil: what was found.
         before: mean difference of the smoothed colors without it, levels of [0, 1].
         after: the same with it.
+        evenness: share of the face that is seen in its densest tenth, as a part of that in its
+            clearest tenth; 1 for what hides all places alike.
     """
 
     veil: Veil
     before: float
     after: float
+    evenness: float
 
 
 def fit_veil(
@@ -130,11 +133,12 @@ def fit_veil(
         best, share = colors[least], shares[least]
         deviation = np.abs(_lay(expected, best, share) - seen).mean(-1)
         weights = known / (1 + (deviation / HALF_WEIGHT_DEVIATION) ** 2)
-    veil = Veil(best.astype(np.float32), share.astype(np.float32))
+    densest, clearest = np.percentile(share[known], (10, 90))
     return VeilFit(
-        veil,
+        Veil(best.astype(np.float32), share.astype(np.float32)),
         measure_smooth_difference(expected, seen, known, weights),
         measure_smooth_difference(_lay(expected, best, share), seen, known, weights),
+        float(densest / clearest),
     )
 
 

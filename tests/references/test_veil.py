@@ -117,6 +117,8 @@ def test_the_share_and_the_color_of_a_veil_are_found():
     assert np.abs(found.veil.share - share).mean() < 0.08
     assert np.abs(found.veil.share - share)[~known].mean() < 0.1
     assert found.after < 0.2 * found.before
+    densest, clearest = np.percentile(share[known], (10, 90))
+    assert found.evenness == pytest.approx(densest / clearest, rel=0.15)
 
 
 def test_a_veil_is_laid_over_and_lifted():
