@@ -17,22 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dubfew.prior.renderers._base import BlendFields, Renderer
 from dubfew.prior.renderers._unet import (
     MOTION_INPUT_GAIN,
     PIXEL_NORM_EPSILON,
     SILU_GAIN,
     STYLE_NORM_EPSILON,
     BlendingUNet,
-    BlendingUNetConfig,
     ModulatedResidualBlock,
     ResidualBlock,
-    make_fields,
-    make_network_input,
-    pack_output_fields,
+    UNetRenderer,
 )
-from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
-from dubfew.references.warping import WarpedReferences
+from dubfew.references.inputs import MOTION_WINDOW_FRAMES
 from dubfew.utils.import_utils import import_optional
 
 # OpenVINO's names of precisions, and of what a processor must be able to do for them.
@@ -41,14 +36,12 @@ PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
 Node = Any  # OpenVINO is an optional package, whose types are not known here
 
 
-class OpenVinoUNet(Renderer):
+class OpenVinoUNet(UNetRenderer):
     """A `BlendingUNet` whose layers OpenVINO computes, on the CPU and without gradients.
 
     Attributes:
         precision: "f32" or "bf16", that of the layers.
     """
-
-    config: BlendingUNetConfig
 
     def __init__(self, unet: BlendingUNet, precision: str = "f32", threads: int = 1) -> None:
         """Compile the layers of a network with the weights that it has now.
@@ -75,24 +68,8 @@ class OpenVinoUNet(Renderer):
         graph = build_graph(unet)
         self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
 
-    def predict_fields(
-        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
-    ) -> BlendFields:
-        """Predict the blend fields of a batch, see `BlendingUNet.predict_fields`."""
-        network_input = make_network_input(inputs, texture, warped)
-        output = self.run_layers(network_input, inputs.motion)
-        return make_fields(output, inputs, warped, self.config)
-
-    def predict_packed(
-        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
-    ) -> Tensor:
-        """Predict packed blend fields of a batch, see `Renderer.predict_packed`."""
-        network_input = make_network_input(inputs, texture, warped)
-        output = self.run_layers(network_input, inputs.motion)
-        return pack_output_fields(output, inputs, warped, self.config)
-
     def run_layers(self, network_input: Tensor, motion: Tensor) -> Tensor:
-        """Run the layers, frame by frame, see `BlendingUNet.run_layers`."""
+        """Run the layers, frame by frame, see `UNetRenderer.run_layers`."""
         # A graph of one frame: batches are no faster, and would each need a graph of their own.
         outputs = [
             torch.from_numpy(

@@ -154,7 +154,60 @@ class ResidualBlock(nn.Module):
         return x + self.second(F.silu(self.first(_normalize_pixels(x))))
 
 
-class BlendingUNet(Renderer):
+class UNetRenderer(Renderer):
+    """Base class of renderers with the layers of a `BlendingUNet`, whatever computes them.
+
+    Subclasses implement ``run_layers``.
+
+    Attributes:
+        config: sizes of the network.
+    """
+
+    config: BlendingUNetConfig
+
+    def predict_fields(
+        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
+    ) -> BlendFields:
+        """Predict the blend fields of a batch.
+
+        Args:
+            inputs: scene, references, mesh and motion of the batch.
+            texture: sampled neural texture. [B, C, S, S]
+            warped: references in the pose of the scene, as `warp_references` gives them.
+
+        Returns:
+            Fields at the size of the window.
+        """
+        network_input = make_network_input(inputs, texture, warped)
+        output = self.run_layers(network_input, inputs.motion)
+        return make_fields(output, inputs, warped, self.config)
+
+    def predict_packed(
+        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
+    ) -> Tensor:
+        """Predict packed blend fields of a batch, see `Renderer.predict_packed`."""
+        network_input = make_network_input(inputs, texture, warped)
+        output = self.run_layers(network_input, inputs.motion)
+        return pack_output_fields(output, inputs, warped, self.config)
+
+    def run_layers(self, network_input: Tensor, motion: Tensor) -> Tensor:
+        """Run the layers alone, from the stacked input to the numbers that fields are made of.
+
+        Args:
+            network_input: see `make_network_input`. [B, C, S, S]
+            motion: mouth motion, see `RenderInputs`. [B, T, P * 3]
+
+        Returns:
+            Logits, offsets and residual of each cell's four pixels, for `make_fields`.
+            [B, 4 (3 K + 4), S / 2, S / 2]
+
+        Raises:
+            NotImplementedError: The class is the base class.
+        """
+        raise NotImplementedError
+
+
+class BlendingUNet(UNetRenderer):
     """U-Net that predicts blend fields; see the module's docstring.
 
     The names of its layers are keys of stored priors and adapters.
@@ -225,44 +278,8 @@ class BlendingUNet(Renderer):
         """Return a layer by its name and level."""
         return self.get_submodule(f"{name}{level}")
 
-    def predict_fields(
-        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
-    ) -> BlendFields:
-        """Predict the blend fields of a batch.
-
-        Args:
-            inputs: scene, references, mesh and motion of the batch.
-            texture: sampled neural texture. [B, C, S, S]
-            warped: references in the pose of the scene, as `warp_references` gives them.
-
-        Returns:
-            Fields at the size of the window.
-        """
-        network_input = make_network_input(inputs, texture, warped)
-        output = self.run_layers(network_input, inputs.motion)
-        return make_fields(output, inputs, warped, self.config)
-
-    def predict_packed(
-        self, inputs: RenderInputs, texture: Tensor, warped: WarpedReferences
-    ) -> Tensor:
-        """Predict packed blend fields of a batch, see `Renderer.predict_packed`."""
-        network_input = make_network_input(inputs, texture, warped)
-        output = self.run_layers(network_input, inputs.motion)
-        return pack_output_fields(output, inputs, warped, self.config)
-
     def run_layers(self, network_input: Tensor, motion: Tensor) -> Tensor:
-        """Run the layers alone, from the stacked input to the numbers that fields are made of.
-
-        `dubfew.prior.openvino_layers` computes the same.
-
-        Args:
-            network_input: see `make_network_input`. [B, C, S, S]
-            motion: mouth motion, see `RenderInputs`. [B, T, P * 3]
-
-        Returns:
-            Logits, offsets and residual of each cell's four pixels, for `make_fields`.
-            [B, 4 (3 K + 4), S / 2, S / 2]
-        """
+        """Run the layers with torch, see `UNetRenderer.run_layers`."""
         # Down to the deepest level, keeping the features of each level for the way up.
         x = self.stem(network_input)
         # The layout that convolutions on CPUs are fastest in.
