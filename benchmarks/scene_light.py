@@ -60,6 +60,7 @@ from dubfew.reconstruction.track import Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 from dubfew.render import scene as render_scene
+from dubfew.utils.luma import LUMA_BT709
 
 # Clips that are rendered unless others are named: 256, 480 and 700 px; studio, dusk, office.
 CLIPS = ("hdtf_RD_Radio18.mp4", "lp_d20.mp4", "vr_1.mp4")
@@ -68,7 +69,7 @@ ADAPT_SECONDS, NUM_FRAMES = 3, 24
 # Factor by which differences are enlarged in the sheets.
 DIFFERENCE_GAIN = 4
 # Weights of red, green and blue in luma (BT.709).
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMA = LUMA_BT709.astype(np.float32)
 
 Picture = NDArray[np.float32]  # [H, W, 3] RGB in [0, 1]
 # Alters a picture at a time, which runs from 0 in the first frame to 1 in the last.

@@ -26,6 +26,7 @@ from dubfew.reconstruction.heads.landmark_indices import (
     OUTER_LIPS,
 )
 from dubfew.references.footage import Footage
+from dubfew.utils.luma import LUMA_BT709
 
 # Probabilities that a sample's target is turned and zoomed, that its resolution is lowered, and
 # that it is compressed. The other samples stay as filmed, which most footage is like.
@@ -50,8 +51,6 @@ WARMTH_RANGE = (-0.1, 0.25)
 LAMP_SLOPE = 0.15
 # Exponent of a display: exposure is a gain in linear light.
 DISPLAY_GAMMA = 2.2
-# Weights of red, green and blue in luma (BT.709).
-LUMA = (0.2126, 0.7152, 0.0722)
 # Standard deviation of the rotation of a frame, degrees, and of the logarithm of its stretch.
 # Stronger ones show heads that do not exist.
 AFFINE_ROTATION_DEGREES, AFFINE_LOG_STRETCH = 3.0, 0.03
@@ -171,10 +170,14 @@ def grade_sample(sample: TrainingSample, rng: np.random.Generator) -> TrainingSa
         if kind == 2:
             return (0.5 + contrast * (colors - 0.5)).clamp(0, 1)
         if kind == 3:
-            luma = (colors * torch.tensor(LUMA)[:, None, None]).sum(-3, keepdim=True)
+            luma = (colors * torch.from_numpy(LUMA_BT709).float()[:, None, None]).sum(
+                -3, keepdim=True
+            )
             return (luma + saturation * (colors - luma)).clamp(0, 1)
         gains = torch.tensor([warmth, 0.0, -2 * warmth]).exp()
-        return (colors * (gains / (gains @ torch.tensor(LUMA)))[:, None, None]).clamp(0, 1)
+        return (
+            colors * (gains / (gains @ torch.from_numpy(LUMA_BT709).float()))[:, None, None]
+        ).clamp(0, 1)
 
     i = sample.inputs
     target = grade(sample.target)

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from dubfew.references.light_kernels import correlate_planes
 from dubfew.utils.jit import njit_cached
+from dubfew.utils.luma import LUMA_BT709
 
-# Weights of red, green and blue in luma (BT.709). The mixing terms take up other weights.
-LUMA = np.array([0.2126, 0.7152, 0.0722])
 # Parameters in order: logarithm of the gain of each channel, offset of each channel, saturation,
-# the six terms that mix channels, logarithm of the power, slope of the gain over x and y.
+# the six terms that mix channels, logarithm of the power, slope of the gain over x and y. The
+# saturation goes by BT.709's luma; the mixing terms take up other weights.
 _GAIN, _OFFSET, _SATURATION, _MIXING = slice(0, 3), slice(3, 6), 6, slice(7, 13)
 _POWER, _SLOPE, NUM_PARAMETERS = 13, slice(14, 16), 16
 _FIRST_MIXING, _SLOPE_X, _SLOPE_Y = _MIXING.start, _SLOPE.start, _SLOPE.start + 1
@@ -187,7 +187,7 @@ def make_match(parameters: NDArray[np.float64], actor_color: NDArray[np.float64]
 def _mixing_matrix(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Saturation and mixing. [3, 3]"""
     saturation = parameters[_SATURATION]
-    matrix = saturation * np.eye(3) + (1 - saturation) * LUMA
+    matrix = saturation * np.eye(3) + (1 - saturation) * LUMA_BT709
     matrix[_OFF_DIAGONAL] += parameters[_MIXING]
     return np.asarray(matrix)
 
@@ -240,7 +240,7 @@ def _predict_kernel(parameters, colors, positions, predicted, slopes):
     place = _FIRST_MIXING
     for row in range(3):
         for column in range(3):
-            mixing[row, column] = (1 - parameters[_SATURATION]) * LUMA[column]
+            mixing[row, column] = (1 - parameters[_SATURATION]) * LUMA_BT709[column]
             if row == column:
                 mixing[row, column] += parameters[_SATURATION]
             else:
@@ -254,7 +254,9 @@ def _predict_kernel(parameters, colors, positions, predicted, slopes):
         )
         luma = 0.0
         for column in range(3):
-            luma += LUMA[column] * (colors[n, column] * gains[column] + parameters[3 + column])
+            luma += LUMA_BT709[column] * (
+                colors[n, column] * gains[column] + parameters[3 + column]
+            )
         for row in range(3):
             mixed = 0.0
             for column in range(3):
@@ -493,14 +495,16 @@ def _find_one_light(
         positions: x and y in the window, -1 to 1. [N, 2]
     """
     everything = np.ones(len(actor_colors), np.bool_)
-    both = np.stack([actor_colors @ LUMA, scene_colors @ LUMA])
+    both = np.stack([actor_colors @ LUMA_BT709, scene_colors @ LUMA_BT709])
     # Cells of one brightness tell of no order.
     if len(actor_colors) < 2 or both.std(1).min() < MIN_CELL_DEVIATION:
         return everything
     if np.corrcoef(both)[0, 1] >= ONE_LIGHT_CORRELATION:
         return everything
     predicted = predict_scene_colors(parameters, actor_colors, positions)
-    seen, expected = (np.maximum(each @ LUMA, MIN_LEVEL) for each in (scene_colors, predicted))
+    seen, expected = (
+        np.maximum(each @ LUMA_BT709, MIN_LEVEL) for each in (scene_colors, predicted)
+    )
     ratio = np.log(seen / expected)
     # The middle of the narrowest range that holds a share of all: the mode, which many cells of
     # another kind do not move.
@@ -566,7 +570,7 @@ def measure_agreement(
         Correlation of their luma without a linear change, -1 to 1, averaged over the quarters of
         the window: a hard shadow over one side changes little.
     """
-    both = np.stack([expected @ LUMA, seen @ LUMA], 1)
+    both = np.stack([expected @ LUMA_BT709, seen @ LUMA_BT709], 1)
     right, low = (positions[:, axis] > _median(positions[:, axis]) for axis in (0, 1))
     quarters = right + 2 * low
     return float(correlate_planes(both, positions, quarters, MIN_QUARTER_CELLS))

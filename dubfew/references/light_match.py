@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_fit import (
     IDENTITY,
-    LUMA,
     LightFit,
     LightMatch,
     fit_light,
@@ -61,6 +60,7 @@ from dubfew.references.skin_cells import (
     window_positions,
 )
 from dubfew.references.veil import VEIL_LEVELS, Veil, fit_veil, measure_smooth_difference
+from dubfew.utils.luma import LUMA_BT709
 
 # Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
 # which the match acts in full. Renders of an actor's own footage stay what they were.
@@ -495,7 +495,7 @@ def bring_to_actor_light(
 
 def _luma(colors: Tensor) -> Tensor:
     """Luma of [3, H, W]. [H, W]"""
-    return (colors * torch.from_numpy(LUMA).to(colors)[:, None, None]).sum(0)
+    return (colors * torch.from_numpy(LUMA_BT709).to(colors)[:, None, None]).sum(0)
 
 
 def _to_window(colors: Tensor) -> NDArray[np.uint8]:

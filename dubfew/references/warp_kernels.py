@@ -13,22 +13,7 @@ from torch import Tensor
 
 from dubfew.references.light_kernels import HALF, ONE, ZERO, shrink_planes
 from dubfew.utils.jit import njit_cached
-
-
-def fits_kernels(values: Tensor, cell: int) -> bool:
-    """Tell whether the passes can take a batch: single precision on a CPU, without gradients.
-
-    Args:
-        values: any images of the batch. [..., S, S]
-        cell: edge of the cells that colors are compared in, px; it has to divide S.
-    """
-    return (
-        values.device.type == "cpu"
-        and values.dtype == torch.float32
-        and values.shape[-1] % cell == 0
-        and values.shape[-2] % cell == 0
-        and not torch.is_grad_enabled()
-    )
+from dubfew.utils.kernel_tensors import to_array
 
 
 def shrink_tensor(images: Tensor, cell: int) -> Tensor:
@@ -60,9 +45,9 @@ def average_differences(
     height, width = colors.shape[-2] // cell, colors.shape[-1] // cell
     means = torch.empty(*colors.shape[:3], height, width)
     _difference_kernel(
-        _to_array(scene),
-        _to_array(colors),
-        _to_array(known),
+        to_array(scene),
+        to_array(colors),
+        to_array(known),
         np.float32(limit),
         cell,
         means.numpy(),
@@ -87,19 +72,14 @@ def add_enlarged(
     size, small = colors.shape[-2:], light.shape[-2:]
     rows, columns = (_place_samples(*sizes) for sizes in zip(size, small, strict=True))
     _enlarge_kernel(
-        _to_array(colors).reshape(-1, *size),
-        _to_array(light).reshape(-1, *small),
+        to_array(colors).reshape(-1, *size),
+        to_array(light).reshape(-1, *small),
         *rows,
         *columns,
         enlarged.numpy().reshape(-1, *size),
         lit.numpy().reshape(-1, *size),
     )
     return lit, enlarged
-
-
-def _to_array(values: Tensor) -> NDArray[np.float32]:
-    """Return a tensor as an array in C order, without a copy where it is in it."""
-    return values.contiguous().numpy()
 
 
 def _place_samples(

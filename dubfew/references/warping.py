@@ -17,9 +17,9 @@ from dubfew.references.skin_hue import find_skin
 from dubfew.references.warp_kernels import (
     add_enlarged,
     average_differences,
-    fits_kernels,
     shrink_tensor,
 )
+from dubfew.utils.kernel_tensors import fits_kernels
 
 # Scale, in inter-ocular distances, at which a reference's weight falls off with its distance. Small
 # enough that one clear winner takes nearly all, so that averaging blurs nothing; at 0 the winner
@@ -113,7 +113,7 @@ def sample_references(
 
 def warp_references(inputs: RenderInputs) -> WarpedReferences:
     """Bring the references into the target's pose and light."""
-    fast = fits_kernels(inputs.references, 1) and fits_kernels(inputs.scene, LIGHT_DOWNSCALE)
+    fast = fits_kernels(inputs.references) and fits_kernels(inputs.scene, LIGHT_DOWNSCALE)
     if fast:
         colors = _sample_with_kernels(inputs.references, inputs.sampling_grid)
     else:

@@ -149,10 +149,10 @@ def _write_shot(row: Mapping[str, Any], folder: Path, place: Path, st_maps: bool
     plate, dub = Path(row["video"]), folder / row["out"]
     place.mkdir(parents=True, exist_ok=True)
     names = {"plate": f"plate{plate.suffix}", "dub": f"dub{dub.suffix}"}
-    _copy(plate, place / names["plate"])
-    _copy(dub, place / names["dub"])
+    _copy_file(plate, place / names["plate"])
+    _copy_file(dub, place / names["dub"])
     if credentials_path(dub) != dub and credentials_path(dub).exists():
-        _copy(credentials_path(dub), credentials_path(place / names["dub"]))
+        _copy_file(credentials_path(dub), credentials_path(place / names["dub"]))
     info, facts = probe(dub), read_facts(dub)
     found = detect_people(plate)
     boxes, hits, is_exact = [], np.zeros((len(found.people), 2), int), True
@@ -281,7 +281,7 @@ def _make_window(person: DetectedPerson, found: ClipDetections) -> FaceWindow:
     # Where they stand: as in the middle of all frames, the eyes level and in their place.
     eyes = np.array([[-0.5, 0.0], [0.5, 0.0]]) * _WINDOW_EYES_PX
     eyes += (WINDOW_PX / 2, _WINDOW_EYES_Y)
-    level = [_apply(fit_similarity_transform(each[:2], eyes), each) for each in points]
+    level = [_transform_points(fit_similarity_transform(each[:2], eyes), each) for each in points]
     target = np.median(level, axis=0)
     fitted = np.stack([fit_similarity_transform(each, target) for each in points])
     matrices = np.full((len(found.times), 2, 3), np.nan)
@@ -297,7 +297,7 @@ def _make_window(person: DetectedPerson, found: ClipDetections) -> FaceWindow:
     return FaceWindow(person.number, matrices)
 
 
-def _apply(matrix: NDArray, points: NDArray) -> NDArray:
+def _transform_points(matrix: NDArray, points: NDArray) -> NDArray:
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
@@ -324,7 +324,7 @@ def make_st_maps(
 
     def sample(inverse: NDArray, size: tuple[int, int], source: tuple[int, int]) -> NDArray:
         columns, rows = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
-        places = _apply(inverse[:2], np.stack([columns, rows], axis=2))
+        places = _transform_points(inverse[:2], np.stack([columns, rows], axis=2))
         u, v = places[..., 0] / source[0], 1 - places[..., 1] / source[1]
         inside = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
         return np.stack([u, v, inside], axis=2).astype(np.float32)
@@ -364,7 +364,7 @@ def _write_motions(row: Mapping[str, Any], place: Path) -> list[dict[str, Any]]:
     for number, (actor, start, audio, motion) in enumerate(_list_lines(row), 1):
         target = place / "motion" / f"{number:02d}.motion"
         if motion is not None:
-            _copy(motion, target)
+            _copy_file(motion, target)
         else:
             # What the render predicted before it took on the actor's style.
             record_motion(audio).save(target)
@@ -396,7 +396,7 @@ def _describe_color(info: VideoInfo) -> dict[str, int]:
     }
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy_file(source: Path, target: Path) -> None:
     """Copy a file. No link: whoever gets the folder may write into its files."""
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)

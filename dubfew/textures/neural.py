@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dubfew.errors import ShapeError
-from dubfew.textures.sampling_kernel import fits_kernel, sample_with_kernel
+from dubfew.textures.sampling_kernel import sample_with_kernel
+from dubfew.utils.kernel_tensors import fits_kernels
 
 # Features of each texel; the first three resemble RGB. The paper's number (Saunders and Namboodiri
 # 2024, sec. 4). More cost memory in every layer that sees the texture.
@@ -119,7 +120,7 @@ def sample_texture(
             f"texture {tuple(texture.shape)}, uv {tuple(uv.shape)} and mask {tuple(mask.shape)} "
             "do not fit: expected [B, C, Ht, Wt], [B, H, W, 2] and [B, H, W]"
         )
-    if fits_kernel(texture):
+    if fits_kernels(texture):
         return sample_with_kernel(texture, uv, mask)
     sampled = F.grid_sample(
         texture, uv * 2 - 1, mode="bilinear", padding_mode="border", align_corners=False

@@ -7,22 +7,10 @@ import torch
 from torch import Tensor
 
 from dubfew.utils.jit import njit_cached_fast
+from dubfew.utils.kernel_tensors import to_array
 
 # Numbers in single precision: with Python's own, numba would compute in double precision.
 ZERO, HALF = np.float32(0), np.float32(0.5)
-
-
-def fits_kernel(texture: Tensor) -> bool:
-    """Tell whether the loop can take a texture: single precision on a CPU, without gradients.
-
-    Args:
-        texture: features. [B, C, Ht, Wt]
-    """
-    return (
-        texture.device.type == "cpu"
-        and texture.dtype == torch.float32
-        and not torch.is_grad_enabled()
-    )
 
 
 def sample_with_kernel(texture: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
@@ -40,9 +28,9 @@ def sample_with_kernel(texture: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
     sampled = torch.empty(batch, channels, *uv.shape[1:3])
     for row in range(batch):
         _sample_kernel(
-            texture[row].permute(1, 2, 0).contiguous().numpy(),
-            uv[row].contiguous().numpy(),
-            mask[row].contiguous().numpy(),
+            to_array(texture[row].permute(1, 2, 0)),
+            to_array(uv[row]),
+            to_array(mask[row]),
             sampled[row].numpy(),
         )
     return sampled

@@ -12,7 +12,6 @@ from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.shading_model import linear_to_srgb, srgb_to_linear
 from dubfew.references.light_fit import (
     IDENTITY,
-    LUMA,
     LightFit,
     fit_light,
     make_match,
@@ -27,6 +26,7 @@ from dubfew.references.light_match import (
     measure_mouth_change,
 )
 from dubfew.references.skin_cells import FrameCells, window_positions
+from dubfew.utils.luma import LUMA_BT709
 from tests.data.people import toy_footage
 
 
@@ -39,7 +39,7 @@ def skin(count: int = 400, seed: int = 0):
 
 
 def gray(colors):
-    return (colors @ LUMA)[..., None].repeat(3, -1)
+    return (colors @ LUMA_BT709)[..., None].repeat(3, -1)
 
 
 # What cameras, lamps and graders do to a color at a position.
@@ -267,7 +267,7 @@ def test_a_certain_change_of_what_is_painted_counts(sample):
     parameters = IDENTITY.copy()
     parameters[6] = 0.5
     certain = LightFit(parameters, 1e8 * np.eye(len(parameters)), 0.0)
-    change = np.abs(0.5 * (red.numpy() - LUMA @ red.numpy())).mean()
+    change = np.abs(0.5 * (red.numpy() - LUMA_BT709 @ red.numpy())).mean()
     assert measure_mouth_change(certain, inputs) == pytest.approx(change, abs=1e-3)
     # What the fit hardly knows is no change.
     guess = LightFit(parameters, np.eye(len(parameters)), 0.0)

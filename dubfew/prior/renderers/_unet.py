@@ -25,8 +25,8 @@ from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig, 
 from dubfew.prior.renderers._unet_kernels import pack_output, stack_network_input
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
-from dubfew.references.warp_kernels import fits_kernels
 from dubfew.references.warping import WarpedReferences, dilate
+from dubfew.utils.kernel_tensors import fits_kernels
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ def make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedRefe
         texture: sampled neural texture. [B, C, S, S]
         warped: references in the pose of the scene.
     """
-    if fits_kernels(inputs.scene, 1):
+    if fits_kernels(inputs.scene):
         gains = (COLOR_INPUT_GAIN, DIFFERENCE_INPUT_GAIN, INTERIOR_INPUT_GAIN)
         return stack_network_input(inputs, texture, warped, gains, MAX_LOG2_MINIFICATION)
     inside = (inputs.alpha > 0).float()
@@ -385,7 +385,7 @@ def pack_output_fields(
     Returns:
         Packed fields. [B, K + 3 + 2 K, S, S]
     """
-    if not fits_kernels(inputs.scene, 1):
+    if not fits_kernels(inputs.scene):
         return pack_fields(make_fields(output, inputs, warped, config), inputs.sampling_grid)
     return pack_output(
         output,

@@ -16,6 +16,7 @@ from torch import Tensor
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.warping import WarpedReferences
 from dubfew.utils.jit import njit_cached, njit_cached_fast
+from dubfew.utils.kernel_tensors import to_array
 
 # Numbers in single precision: with Python's own, numba would compute in double precision.
 ZERO, HALF, ONE, TWO, QUARTER = (np.float32(value) for value in (0, 0.5, 1, 2, 0.25))
@@ -50,7 +51,7 @@ def stack_network_input(
     batch, features = texture.shape[:2]
     stacked = torch.empty(batch, 6 * count + features + 15, size, size)
     arguments: list[Any] = [
-        _to_array(values)
+        to_array(values)
         for values in (
             inputs.scene, inputs.alpha, inputs.mesh_mask, inputs.mouth_interior, inputs.uv,
             inputs.sampling_grid, warped.surroundings, warped.colors, warped.color_correction,
@@ -92,7 +93,7 @@ def pack_output(
     count, size = inputs.sampling_grid.shape[1:3]
     packed = torch.empty(len(output), size, size, 3 * count + 3)
     arguments: list[Any] = [
-        _to_array(values)
+        to_array(values)
         for values in (
             output.permute(0, 2, 3, 1), corrected, warped.blend_logits, warped.color_correction,
             warped.background_fill, inputs.sampling_grid, inputs.mesh_mask,
@@ -101,11 +102,6 @@ def pack_output(
     arguments += [np.float32(factor) for factor in (reach, logit_gain, 1 / residual_divisor)]
     _pack_kernel(*[*arguments, packed.numpy()])
     return packed.permute(0, 3, 1, 2)
-
-
-def _to_array(values: Tensor) -> np.ndarray:
-    """Return a tensor as an array in C order, without a copy where it is in it."""
-    return values.contiguous().numpy()
 
 
 @njit_cached

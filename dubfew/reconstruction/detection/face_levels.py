@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.utils.luma import LUMA_BT709
+
 # Median luma of a face, 0 to 1, between which its levels stay as they are. Of 67 clips one is
 # darker (0.22), none paler than 0.65.
 DARKEST_FACE, PALEST_FACE = 0.28, 0.8
@@ -19,8 +21,6 @@ DARKEST_FACE, PALEST_FACE = 0.28, 0.8
 LOWEST_LEVEL, HIGHEST_LEVEL = 0.02, 0.98
 # Pixels from one sample of a face to the next: a median needs no more.
 SAMPLE_STEP_PX = 4
-# Weights of red, green and blue in luma (BT.709).
-LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 class FaceLevels:
@@ -60,7 +60,7 @@ class FaceLevels:
         inside = rgb[top:bottom:SAMPLE_STEP_PX, left:right:SAMPLE_STEP_PX]
         if not inside.size:
             return
-        luma = float(np.median(inside.reshape(-1, 3) @ LUMA)) / 255
+        luma = float(np.median(inside.reshape(-1, 3) @ LUMA_BT709)) / 255
         level = min(max(luma, LOWEST_LEVEL), HIGHEST_LEVEL)
         wanted = min(max(level, DARKEST_FACE), PALEST_FACE)
         self._power = float(np.log(wanted) / np.log(level)) if wanted != level else 1.0

@@ -155,7 +155,7 @@ def fit_imitator(
         lags = measure_picture_lags(SpeechModel.load_default(), clips)
         people = sorted({clip.identity for clip in clips})
         taught = [
-            _teach(
+            _prepare_clip(
                 clip,
                 people.index(clip.identity),
                 lags[file_of_clip(clip)].correction_seconds,
@@ -210,7 +210,7 @@ def fit_imitator(
     return TrainedSpeechModel(model, load_viseme_basis(), estimates, tuple(estimates))
 
 
-def _teach(
+def _prepare_clip(
     clip: FilmedSpeech,
     person: int,
     lag_seconds: float,
