@@ -11,13 +11,7 @@ from numpy.typing import NDArray
 
 from dubfew.references.cavity_parts import CavityPoints, MouthColors
 from dubfew.references.mouth_cavity import draw_cavity, smoothstep
-from dubfew.references.mouth_opening import (
-    MIN_LENGTH,
-    MouthOpening,
-    find_gap,
-    find_seam,
-    map_heights,
-)
+from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
 from dubfew.references.teeth import is_dark, is_hollow
 from dubfew.utils.arrays import FloatArray
 
@@ -42,11 +36,6 @@ EDGE_PX = 2.0
 # Height of an opening, px, below which it is left to the mesh, and from which nothing is: twice of
 # a pixel is no tooth.
 SMALL_OPENING_PX = (4.0, 9.0)
-# Heights of a reference's opening, px of a window of 160, up to which its lips count as closed, and
-# from which they do not. All that is seen between closed lips is their seam.
-CLOSED_PX = (1.0, 3.0)
-# Width of that window, px.
-CLOSED_WINDOW_PX = 160
 
 
 @dataclass(frozen=True)
@@ -88,25 +77,6 @@ class ReferenceMouth:
     def opening(self) -> MouthOpening:
         """Return the opening between the lips."""
         return MouthOpening.from_ring(self.ring)
-
-    @cached_property
-    def closedness(self) -> float:
-        """Return how far the lips count as closed, 0 to 1."""
-        upper, lower = self.opening.edge_heights(self.opening.spread_across(0.8, 9))
-        height = float((lower - upper).max()) * CLOSED_WINDOW_PX / 2
-        return 1 - float(smoothstep(*CLOSED_PX, np.array(height)))
-
-    def follow_seam(self, places: FloatArray) -> FloatArray:
-        """Move places between closed lips onto the seam that the picture shows. [N, 2]"""
-        if not self.closedness:
-            return places
-        across = self.opening.to_axes(places)[:, 0]
-        offset = self.closedness * np.interp(across, *self._seam)
-        return np.asarray(places + offset[:, None] * self.opening.axes[1], np.float32)
-
-    @cached_property
-    def _seam(self) -> tuple[FloatArray, FloatArray]:
-        return find_seam(self.image, self.opening)
 
     @cached_property
     def is_hollow(self) -> bool:
@@ -171,7 +141,7 @@ def map_mouth_interior(
         if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and mouth.is_hollow:
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)
-        place = mouth.follow_seam(by_mesh[rows, columns])
+        place = by_mesh[rows, columns]
         if rigid == 0:  # as in most frames
             positions.append(place)
             shown.append(np.ones(len(rows)))

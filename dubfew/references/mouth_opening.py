@@ -39,17 +39,6 @@ PROBED_WIDTH = 0.5
 GAP_PRIOR_LEVELS = 25.0
 # How far outside of the lips' inner edges their colors are read, in half widths of the mouth.
 LIP_DEPTH = 0.10
-# The seam of closed lips: places along the mouth at which it is looked for, how far above and below
-# the middle of the lips' edges, in half widths of the window, and in how many steps. Landmarks of
-# closed lips err by one or two of 160 px.
-SEAM_COLUMNS, SEAM_REACH, SEAM_STEPS = 48, 0.03, 13
-# Columns over which a seam is averaged: single ones follow hairs and shine.
-SEAM_BLUR = 5
-# Levels of brightness (of 255) by which a seam has to be darker where it lies at the end of that
-# reach: it keeps the seam in the middle where nothing is darker.
-SEAM_PRIOR_LEVELS = 10.0
-# Difference of brightness, levels, by which a place counts less as seam: about the noise of video.
-SEAM_LEVELS = 8.0
 # Smallest length that is divided by: a tenth of a pixel in a window of 160.
 MIN_LENGTH = 0.00125
 
@@ -162,32 +151,6 @@ def find_gap(image: NDArray[np.uint8], opening: MouthOpening) -> tuple[float, Fl
     levels = rows @ LUMA_BT601 + GAP_PRIOR_LEVELS * np.abs(heights - 0.5)
     darkest = int(np.argmin(levels))
     return float(heights[darkest]), rows[darkest].astype(np.float32)
-
-
-def find_seam(image: NDArray[np.uint8], opening: MouthOpening) -> tuple[FloatArray, FloatArray]:
-    """Find the dark line between closed lips, which landmarks miss by a pixel or two.
-
-    Args:
-        image: window that shows the mouth. [S, S, 3]
-        opening: its opening.
-
-    Returns:
-        Places along the mouth; how far below the middle of the lips' edges the line lies there,
-        negative above. [48] each
-    """
-    across = opening.spread_across(0.95, SEAM_COLUMNS)
-    upper, lower = opening.edge_heights(across)
-    offsets = np.linspace(-SEAM_REACH, SEAM_REACH, SEAM_STEPS)
-    down = (upper + lower) / 2 + offsets[:, None]
-    points = np.stack([np.broadcast_to(across, down.shape), down], -1)
-    levels = sample_nearest(image, opening.from_axes(points)) @ LUMA_BT601
-    levels = levels + SEAM_PRIOR_LEVELS * np.square(offsets / SEAM_REACH)[:, None]
-    # The middle of what is about as dark as the darkest.
-    weights = np.exp((levels.min(0) - levels) / SEAM_LEVELS)
-    found = (weights * offsets[:, None]).sum(0) / weights.sum(0)
-    padded = np.pad(found, SEAM_BLUR // 2, mode="edge")
-    smooth = np.convolve(padded, np.full(SEAM_BLUR, 1 / SEAM_BLUR), mode="valid")
-    return across.astype(np.float32), smooth.astype(np.float32)
 
 
 def map_heights(

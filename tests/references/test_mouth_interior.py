@@ -109,32 +109,6 @@ def test_no_tooth_is_longer_than_in_the_reference():
     assert MAX_TEETH_SCALE == dubfew.references.mouth_interior.CARRIED_UP_TO
 
 
-def test_lips_that_part_a_little_show_their_seam_and_no_dashes():
-    """The seam of closed lips lies two pixels beside the landmarks, above and below in turns."""
-    image = np.full((SIZE, SIZE, 3), (170, 90, 90), np.uint8)
-    columns = np.arange(SIZE)
-    seam = (SIZE / 2 + 2 * np.sin(columns / 8)).astype(int)
-    for thickness in (-1, 0, 1):
-        image[seam + thickness, columns] = (40, 20, 20)
-    points = ring(0.05)
-    interior = map_mouth_interior(
-        pixels_inside(points),
-        points,
-        0.75,
-        [ReferenceMouth(image, ring(0.002))],
-        carried_by_sheet(0.05, 0.002),
-        measure_colors,
-    )
-    index = np.clip(((interior.positions[0] + 1) * SIZE / 2).astype(int), 0, SIZE - 1)
-    seen = image[index[:, 1], index[:, 0], 0]
-    middle = np.abs(interior.columns - SIZE / 2) < 0.3 * SIZE / 2
-    assert (seen[middle] < 100).mean() > 0.95
-    # An open mouth has no seam: there its own pixels count.
-    mouth = ReferenceMouth(image, ring(0.3))
-    places = np.array([[0.1, 0.05]], np.float32)
-    np.testing.assert_array_equal(mouth.follow_seam(places), places)
-
-
 def test_the_same_mouth_maps_to_itself():
     points = ring(0.3)
     inside = pixels_inside(points)
