@@ -37,6 +37,7 @@ from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.speech.visemes import Phone
+from dubfew.utils.growable_array import BLOCK_ROWS, release_pages
 from dubfew.utils.import_utils import OPTIONAL_PACKAGES, installed_version
 from dubfew.utils.job_progress import JobProgress, StageEstimate
 from dubfew.utils.runs import iterate_runs
@@ -297,6 +298,8 @@ def evaluate(
             times.append(rendered.time)
             for measurement in measurements.values():
                 measurement.add_frame(pair)
+            if index % BLOCK_ROWS == 0:
+                release_pages(landmarks)
             progress(Progress("compare", len(times), len(faces)))
     if not times:
         raise MediaError(f"{output} has no frames: render it again")

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from dubfew.errors import NoFaceError
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.similarity_transform import fit_similarity_transform
+from dubfew.utils.growable_array import map_row_blocks
 
 # The 40 landmarks on the lips.
 LIP_POINTS = OUTER_LIPS + INNER_LIPS
@@ -42,7 +43,7 @@ BOX_SIGMA_FRAMES = 4.0
 MIN_FACE_BOX_PX = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # one of them for each frame of a long clip
 class PixelBox:
     """A rectangle of whole pixels: ``left <= x < right``, ``top <= y < bottom``.
 
@@ -97,13 +98,20 @@ def has_face(landmarks: NDArray[np.float32]) -> NDArray[np.bool_]:
         >>> has_face(landmarks)
         array([ True, False])
     """
-    # A sum is finite where all its terms are; a table of booleans of a long clip would be large.
-    return np.asarray(np.isfinite(landmarks.sum(axis=(1, 2))), np.bool_)
+    # A sum is finite where all its terms are.
+    return map_row_blocks(lambda rows: np.isfinite(rows.sum(axis=(1, 2))), landmarks)
 
 
 def eye_corner_distance(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Compute the distance between the outer eye corners in the image, px. [N, 478, 3] -> [N]"""
-    left, right = (landmarks[:, corner, :2].astype(np.float64) for corner in EYE_CORNERS)
+    return map_row_blocks(lambda rows: _measure_distance(rows, *EYE_CORNERS), landmarks)
+
+
+def _measure_distance(
+    landmarks: NDArray[np.float32], first: int, second: int
+) -> NDArray[np.float64]:
+    """Measure the distance of two points in the image, px. [N, 478, 3] -> [N]"""
+    left, right = (landmarks[:, point, :2].astype(np.float64) for point in (first, second))
     return np.asarray(np.linalg.norm(left - right, axis=-1))
 
 
@@ -126,10 +134,11 @@ def clip_mouth_box(landmarks: NDArray[np.float32], height: int, width: int) -> P
         NoFaceError: No frame shows a face.
     """
     # Over all frames, so that the box does not move with the mouth.
-    lips = landmarks[:, LIP_POINTS, :2][has_face(landmarks)]
-    if not len(lips):
+    faces = has_face(landmarks)
+    if not faces.any():
         raise NoFaceError("no frame of the reference shows a face: give a clip with a visible face")
-    low, high = lips.min(axis=(0, 1)), lips.max(axis=(0, 1))
+    bounds = map_row_blocks(lambda rows: _measure_bounds(rows, LIP_POINTS), landmarks)[faces]
+    low, high = bounds[:, 0, :2].min(0), bounds[:, 1, :2].max(0)
     center, half = (low + high) / 2, (high - low) / 2 * MOUTH_BOX_SCALE
     left, top = np.floor(center - half)
     right, bottom = np.ceil(center + half)
@@ -158,20 +167,30 @@ def face_boxes(landmarks: NDArray[np.float32], height: int, width: int) -> list[
         A box for every frame; None for frames without a face.
     """
     faces = has_face(landmarks)
-    # Bounds of the rigid points in the image.
-    rigid = landmarks[:, STILL_POINTS].astype(np.float64)
-    bounds = np.concatenate([rigid.min(axis=1)[:, :2], rigid.max(axis=1)[:, :2]], axis=1)
-    corners = landmarks[:, EYE_CORNERS].astype(np.float64)
-    distance = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=-1, keepdims=True)
-    # The middle of the whole face lies half a distance below the middle of the rigid points.
-    center_x = bounds[:, [0, 2]].mean(axis=1, keepdims=True)
-    center_y = bounds[:, [1, 3]].mean(axis=1, keepdims=True) + 0.5 * distance
-    rows = np.concatenate([center_x, center_y, distance * FACE_CROP_SCALE], axis=1)[faces]
+    rows = map_row_blocks(_measure_face_squares, landmarks)[faces]
     if not len(rows):
         return [None] * len(landmarks)
     # Frames without a face are left out, so the frames on both sides of a gap blend a little.
     smooth = iter(gaussian_filter1d(rows, BOX_SIGMA_FRAMES, axis=0, mode="nearest"))
     return [_clamp_square(next(smooth), height, width) if face else None for face in faces]
+
+
+def _measure_bounds(landmarks: NDArray[np.float32], points: tuple[int, ...]) -> NDArray[np.float32]:
+    """Measure the lowest and highest coordinates of some points. [N, 478, 3] -> [N, 2, 3]"""
+    part = landmarks[:, points]
+    return np.stack([part.min(axis=1), part.max(axis=1)], axis=1)
+
+
+def _measure_face_squares(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Measure center x, center y and edge of each frame's face box, px. [N, 478, 3] -> [N, 3]"""
+    # Middle of the rigid points in the image.
+    middle = _measure_bounds(landmarks, STILL_POINTS).astype(np.float64)[:, :, :2].mean(axis=1)
+    corners = landmarks[:, EYE_CORNERS].astype(np.float64)
+    distance = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=-1)
+    # The middle of the whole face lies half a distance below that of the rigid points.
+    return np.stack(
+        [middle[:, 0], middle[:, 1] + 0.5 * distance, distance * FACE_CROP_SCALE], axis=1
+    )
 
 
 def _clamp_square(row: NDArray[np.float64], height: int, width: int) -> PixelBox:
@@ -190,8 +209,13 @@ def mouth_opening(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
         Gap between the inner lips in units of the distance between the outer eye corners; NaN for
         frames without a face. [N]
     """
-    upper, lower = (landmarks[:, point, :2].astype(np.float64) for point in INNER_LIP_MIDDLE_POINTS)
-    return np.asarray(np.linalg.norm(upper - lower, axis=-1) / eye_corner_distance(landmarks))
+    return map_row_blocks(
+        lambda rows: (
+            _measure_distance(rows, *INNER_LIP_MIDDLE_POINTS)
+            / _measure_distance(rows, *EYE_CORNERS)
+        ),
+        landmarks,
+    )
 
 
 def freeze_lips(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

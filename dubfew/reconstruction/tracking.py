@@ -40,7 +40,7 @@ from dubfew.reconstruction.visibility.parsed_occlusion import flag_occluded_fram
 from dubfew.reconstruction.visibility.pose_and_border import compute_geometric_flags
 from dubfew.reconstruction.visibility.temporal_occlusion import detect_occluded_frames
 from dubfew.utils.files import sha256_file
-from dubfew.utils.growable_array import take_rows
+from dubfew.utils.growable_array import map_row_blocks, take_rows
 from dubfew.utils.job_progress import StageEstimate
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace
@@ -255,13 +255,13 @@ def fit_track(
         NoFaceError: No frame has landmarks.
         ShapeError: ``shape`` has another number of coefficients than the head.
     """
-    valid = np.isfinite(landmarks[:, 0, 0])
+    valid = map_row_blocks(lambda rows: np.isfinite(rows[:, 0, 0]), landmarks)
     if not valid.any():
         raise NoFaceError(
             f"no face found in {source}: give footage whose face is seen from the front"
         )
     # Landmarks take most of the memory of a long clip: copy them only where frames are missing.
-    observed = np.asarray(landmarks if valid.all() else landmarks[valid], np.float32)
+    observed = np.asarray(take_rows(landmarks, np.flatnonzero(valid)), np.float32)
     fitter = LandmarkFitter(head, camera)
     shape_from = "landmarks" if shape is None else "mica"
     shape = _fit_clip_shape(fitter, observed) if shape is None else _check_shape(shape, head)
@@ -289,7 +289,7 @@ def fit_track(
         translation=translation,
         lighting=np.zeros((count, 9, 3), np.float32),
         box=regions.box,
-        landmarks=observed if valid.all() else observed[nearest],
+        landmarks=take_rows(observed, nearest),
         confidence=valid.astype(np.float32),
         shape=shape.astype(np.float32),
         camera=camera,

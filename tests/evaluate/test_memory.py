@@ -15,7 +15,7 @@ from dubfew.evaluate.metrics.lmd import lip_distances
 from dubfew.evaluate.same_line import is_same_line
 
 # Frames of the shorter and the longer clip; work in blocks of frames takes the same in both.
-SHORT, LONG = 600, 1800
+SHORT, LONG = 900, 2700
 
 
 def _measure_peaks(frames: int) -> dict[str, int]:
@@ -43,12 +43,12 @@ def _measure_peaks(frames: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_no_measure_copies_the_faces_of_a_clip() -> None:
+def test_no_measure_grows_as_the_faces_of_a_clip_do() -> None:
     short, long = _measure_peaks(SHORT), _measure_peaks(LONG)
     more = (LONG - SHORT) * 478 * 3 * 4
     for name in short:
-        # The 40 lip landmarks in double precision, a few times: half of what the faces take.
-        assert long[name] - short[name] < 0.55 * more, name
+        # Some numbers of each frame, of the 1434 that the faces have.
+        assert long[name] - short[name] < 0.05 * more, name
 
 
 def test_sound_is_compared_in_blocks(tmp_path: Path) -> None:

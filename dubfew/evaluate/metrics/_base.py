@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -361,7 +362,7 @@ class _FrameByFrame:
         self._function = function
         self._aggregate = aggregate
         self._every = every
-        self._values: list[float] = []
+        self._values = array("d")  # a list would take 32 bytes for each value
 
     def add_frame(self, pair: FramePair) -> None:
         value = None if len(self._values) % self._every else self._function(pair)

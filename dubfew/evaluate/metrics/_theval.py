@@ -23,6 +23,7 @@ from dubfew.evaluate.face_geometry import LIP_POINTS, eye_corner_distance, has_f
 from dubfew.evaluate.metrics._base import ClipMeasure, ClipPair, LandmarkArray
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
 from dubfew.media.speech_span import read_levels_db
+from dubfew.utils.growable_array import map_row_blocks, release_pages
 
 # The inner lips without their corners, upper and lower, one above the other.
 UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310)
@@ -118,6 +119,7 @@ def measure_lip_dynamics(clip: MeasuredClip) -> float:
         start = distances[0] if start is None else start
         total += (distances - start).sum(0)
         squares += ((distances - start) ** 2).sum(0)
+        release_pages(clip.landmarks)
     return float((squares / len(seen) - (total / len(seen)) ** 2).mean())
 
 
@@ -137,10 +139,23 @@ def measure_silent_deviation(clip: MeasuredClip) -> float:
     quiet = clip.silent & has_face(marks)
     if quiet.sum() < 2:
         return float("nan")
-    upper, lower = (marks[:, lip, 1][quiet] for lip in (UPPER_LIP, LOWER_LIP))
-    gaps = np.abs(upper - lower).astype(np.float64).mean(-1)
-    opening = gaps / eye_corner_distance(marks)[quiet]
+    opening = map_row_blocks(_measure_lip_gaps, marks)[quiet] / eye_corner_distance(marks)[quiet]
     return float(np.median(np.abs(opening - opening.mean())))
+
+
+def _measure_lip_gaps(landmarks: LandmarkArray) -> NDArray[np.float64]:
+    """Measure the mean height of the gap between the lips, px. [N, 478, 3] -> [N]"""
+    upper, lower = (landmarks[:, lip, 1] for lip in (UPPER_LIP, LOWER_LIP))
+    return np.asarray(np.abs(upper - lower).astype(np.float64).mean(-1))
+
+
+def _measure_mean_opening(landmarks: LandmarkArray) -> NDArray[np.float64]:
+    """Measure the distance of the lips' means, in distances of the eyes. [N, 478, 3] -> [N]"""
+    upper, lower = (
+        landmarks[:, lip, 1].astype(np.float64).mean(-1) for lip in (UPPER_LIP, LOWER_LIP)
+    )
+    left, right = (landmarks[:, eye, 0].astype(np.float64).mean(-1) for eye in EYES)
+    return np.asarray(np.abs(upper - lower) / np.maximum(np.abs(right - left), SMALLEST_PX))
 
 
 def measure_loudness_distance(clip: MeasuredClip) -> float:
@@ -159,13 +174,7 @@ def measure_loudness_distance(clip: MeasuredClip) -> float:
     loudness = read_loudness(clip)
     if loudness is None or heard.sum() < 2:
         return float("nan")
-    marks = clip.landmarks
-    upper, lower = (
-        marks[:, lip, 1][heard].astype(np.float64).mean(-1) for lip in (UPPER_LIP, LOWER_LIP)
-    )
-    gap = np.abs(upper - lower)
-    left, right = (marks[:, eye, 0][heard].astype(np.float64).mean(-1) for eye in EYES)
-    opening = gap / np.maximum(np.abs(right - left), SMALLEST_PX)
+    opening = map_row_blocks(_measure_mean_opening, clip.landmarks)[heard]
     return float(np.abs(_scale_to_unit(opening) - _scale_to_unit(loudness[heard])).mean())
 
 

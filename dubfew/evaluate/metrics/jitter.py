@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dubfew.evaluate.face_geometry import LIP_POINTS, eye_corner_distance
 from dubfew.evaluate.metrics._base import ClipPair, CurveMeasure, LandmarkArray, Metric
+from dubfew.utils.growable_array import map_row_blocks
 
 
 def lip_tremble(landmarks: LandmarkArray) -> NDArray[np.float64]:  # [N]
@@ -22,12 +23,22 @@ def lip_tremble(landmarks: LandmarkArray) -> NDArray[np.float64]:  # [N]
         NaN at the ends and beside frames without a face. [N]
     """
     values = np.full(len(landmarks), np.nan)
-    if len(landmarks) < 3:
-        return values
-    lips = landmarks[:, LIP_POINTS, :2].astype(np.float64)
-    second = np.linalg.norm(lips[:-2] - 2 * lips[1:-1] + lips[2:], axis=-1).mean(-1)
-    values[1:-1] = second / eye_corner_distance(landmarks[1:-1]) * 100
+    if len(landmarks) >= 3:
+        # Each frame with the one before and the one after it.
+        values[1:-1] = map_row_blocks(
+            _measure_second_difference, landmarks[:-2], landmarks[1:-1], landmarks[2:]
+        )
     return values
+
+
+def _measure_second_difference(
+    before: LandmarkArray, here: LandmarkArray, after: LandmarkArray
+) -> NDArray[np.float64]:
+    first, middle, last = (
+        rows[:, LIP_POINTS, :2].astype(np.float64) for rows in (before, here, after)
+    )
+    second = np.linalg.norm(first - 2 * middle + last, axis=-1).mean(-1)
+    return np.asarray(second / eye_corner_distance(here) * 100)
 
 
 def added_tremble(clips: ClipPair) -> NDArray[np.float64]:  # [N]

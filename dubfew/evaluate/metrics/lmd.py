@@ -16,6 +16,7 @@ from dubfew.evaluate.metrics._base import (
     Metric,
     check_landmark_pair,
 )
+from dubfew.utils.growable_array import map_row_blocks
 
 
 def lip_landmark_distance(
@@ -60,6 +61,10 @@ def lip_distances(
             corners. [N]
     """
     check_landmark_pair(reference, output)
+    return map_row_blocks(_measure_lip_distances, reference, output)
+
+
+def _measure_lip_distances(reference: LandmarkArray, output: LandmarkArray) -> NDArray[np.float64]:
     lips = reference[:, LIP_POINTS, :2].astype(np.float64) - output[:, LIP_POINTS, :2]
     distance = np.linalg.norm(lips, axis=-1).mean(axis=-1)
     both = has_face(reference) & has_face(output)

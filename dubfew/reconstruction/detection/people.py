@@ -27,7 +27,13 @@ from dubfew.reconstruction.detection.face_tracker import (
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS
 from dubfew.reconstruction.detection.shots import MAX_FACE_STEP_WIDTHS, find_face_jumps
 from dubfew.utils.arrays import FloatArray
-from dubfew.utils.growable_array import take_rows
+from dubfew.utils.growable_array import (
+    BLOCK_ROWS,
+    GrowableArray,
+    map_row_blocks,
+    release_pages,
+    take_rows,
+)
 
 # A person who is seen in fewer frames is a mistake of the detector, unless nobody in the clip is
 # seen longer.
@@ -73,9 +79,15 @@ class DetectedPerson:
         """
         if len(self.frames) == num_frames:
             return self.landmarks
-        rows = np.full((num_frames, NUM_LANDMARKS, 3), np.nan, np.float32)
-        rows[self.frames] = self.landmarks
-        return rows
+        rows = np.full(num_frames, -1)  # row of each frame, or -1 without the person
+        rows[self.frames] = np.arange(len(self.frames))
+        missing = np.full((NUM_LANDMARKS, 3), np.nan, np.float32)
+        dense = GrowableArray(missing.shape, np.float32)
+        for index, row in enumerate(rows):
+            dense.append(self.landmarks[row] if row >= 0 else missing)
+            if index % BLOCK_ROWS == 0:
+                release_pages(self.landmarks)
+        return dense.take_array()
 
 
 def cluster_tracklets(
@@ -287,7 +299,8 @@ def _merge_tracklets(tracklets: Sequence[Tracklet], tracklet_set: TrackletSet) -
     order = np.argsort(frames, kind="stable")
     landmarks = take_rows(tracklet_set.landmarks, rows[order])
     # The median ignores frames in which the person comes near the camera.
-    width = float(np.median(np.ptp(landmarks[..., 0], axis=1)))
+    widths = map_row_blocks(lambda rows: np.ptp(rows[..., 0], axis=1), landmarks)
+    width = float(np.median(widths))
     ordered = sorted(tracklets, key=lambda tracklet: tracklet.frames[0])
     crops = [crop[1:] for tracklet in ordered for crop in tracklet.crops]
     return DetectedPerson(
@@ -297,5 +310,9 @@ def _merge_tracklets(tracklets: Sequence[Tracklet], tracklet_set: TrackletSet) -
 
 def _box_contains(landmarks: FloatArray, position: NDArray) -> NDArray[np.bool_]:
     """Test in which frames the landmarks' bounding box contains a position [2] (px). [M]"""
-    points = landmarks[..., :2]
-    return np.asarray(((points.min(1) <= position) & (position <= points.max(1))).all(1))
+
+    def contains(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        points = rows[..., :2]
+        return np.asarray(((points.min(1) <= position) & (position <= points.max(1))).all(1))
+
+    return map_row_blocks(contains, landmarks)

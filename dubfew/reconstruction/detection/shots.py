@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.media import Frame
+from dubfew.utils.growable_array import map_row_blocks
 
 # Sampled points across and down. More points cost time in every frame; fewer show less of the
 # difference between two similar shots.
@@ -44,7 +45,6 @@ MAX_FACE_GROWTH_RATIO = 1.3
 # After a cut the detector may need this many frames to find the face again. Over longer gaps a
 # face may really have moved.
 MAX_REDETECTION_GAP_FRAMES = 3
-EXTENT_BLOCK_FRAMES = 256  # frames whose landmarks are in memory at once: 1 MB
 
 
 class ShotDetector:
@@ -214,15 +214,12 @@ def find_face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
     Returns:
         Frame numbers, rising.
     """
-    frames = np.nonzero(np.isfinite(landmarks[:, 0, 0]))[0]
+    # Block by block: the landmarks of a long clip would fill gigabytes as a copy.
+    extents = map_row_blocks(_measure_face_extent, landmarks)
+    frames = np.nonzero(np.isfinite(extents[:, 0]))[0]
     if len(frames) < 2:
         return []
-    # Block by block: the landmarks of a long clip would fill gigabytes as a copy.
-    extents = [
-        _measure_face_extent(landmarks[frames[i : i + EXTENT_BLOCK_FRAMES], :, :2])
-        for i in range(0, len(frames), EXTENT_BLOCK_FRAMES)
-    ]
-    center, size, width = (np.concatenate(part) for part in zip(*extents, strict=True))
+    center, size, width = extents[frames, :2], extents[frames, 2], extents[frames, 3]
     step = np.linalg.norm(np.diff(center, axis=0), axis=1) / np.maximum(width[1:], 1e-6)
     growth = np.abs(np.diff(np.log(np.maximum(size, 1e-6))))
     is_jump = ((step > MAX_FACE_STEP_WIDTHS) | (growth > np.log(MAX_FACE_GROWTH_RATIO))) & (
@@ -231,11 +228,12 @@ def find_face_jumps(landmarks: NDArray[np.float32]) -> list[int]:
     return [int(frame) for frame in frames[1:][is_jump]]
 
 
-def _measure_face_extent(points: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
-    """Measure center [N, 2], mean distance from it [N] and width [N] of points [N, L, 2]."""
+def _measure_face_extent(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Measure center x and y, mean distance from it and width of landmarks [N, L, 3]. [N, 4]"""
+    points = landmarks[..., :2]
     center = points.mean(1)
     size = np.linalg.norm(points - center[:, None], axis=-1).mean(1)
-    return center, size, np.ptp(points[..., 0], axis=1)
+    return np.column_stack([center, size, np.ptp(points[..., 0], axis=1)])
 
 
 def number_shots(shot_starts: list[int], num_frames: int) -> NDArray[np.int32]:

@@ -27,6 +27,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, OUTER_LIPS
 from dubfew.reconstruction.projection import HEAD_TO_CAMERA_AXES
 from dubfew.reconstruction.track import Camera
+from dubfew.utils.growable_array import release_pages
 
 # Precisions are inverse standard deviations: a larger one pulls harder.
 # Landmarks, in sizes of the face: the detector is trusted to 0.4 % of it, on the lips to 0.2 %,
@@ -148,12 +149,11 @@ class LandmarkFitter:
         Args:
             landmarks: px. [N, 478, 3]
         """
-        return _concatenate_parameters(
-            [
-                self._estimate_initial_block(landmarks[i : i + JACOBIAN_BLOCK_FRAMES])
-                for i in range(0, len(landmarks), JACOBIAN_BLOCK_FRAMES)
-            ]
-        )
+        parts = []
+        for i in range(0, len(landmarks), JACOBIAN_BLOCK_FRAMES):
+            parts.append(self._estimate_initial_block(landmarks[i : i + JACOBIAN_BLOCK_FRAMES]))
+            release_pages(landmarks)
+        return _concatenate_parameters(parts)
 
     def _estimate_initial_block(self, landmarks: NDArray) -> FaceParameters:
         """Estimate the first poses of one block by orthogonal Procrustes analysis."""
@@ -201,16 +201,17 @@ class LandmarkFitter:
         """
         with limit_blas_threads():
             # Frames are independent, so that blocks give the same result as all frames at once.
-            parts = [
-                self._refine_block(
+            parts = []
+            for i in range(0, len(landmarks), JACOBIAN_BLOCK_FRAMES):
+                part = self._refine_block(
                     landmarks[i : i + JACOBIAN_BLOCK_FRAMES],
                     shape,
                     parameters.select(slice(i, i + JACOBIAN_BLOCK_FRAMES)),
                     num_steps,
                     expression_stiffness,
                 )
-                for i in range(0, len(landmarks), JACOBIAN_BLOCK_FRAMES)
-            ]
+                parts.append(part)
+                release_pages(landmarks)
         return _concatenate_parameters(parts)
 
     def _refine_block(

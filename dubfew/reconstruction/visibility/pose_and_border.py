@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.track import FLAG_CUT_BY_EDGE, FLAG_TURNED_AWAY
+from dubfew.utils.growable_array import map_row_blocks
 
 # Largest angle between the face's direction and the camera. From about 60 degrees on, half of the
 # mouth is hidden. The detector underestimates profiles: it gives 51 degrees where the head turns
@@ -26,7 +27,6 @@ MAX_OUTSIDE_FRACTION = 0.25
 # Shorter runs of flagged or of unflagged frames are removed: a mouth that is rendered for one or
 # two frames flickers.
 MIN_RUN_FRAMES = 3
-ROTATION_BLOCK_FRAMES = 256  # frames whose points are in memory at once
 # Rings of equal area per triangle when the outside fraction is measured: steps of 1/8 of it.
 NUM_AREA_RINGS = 8
 
@@ -72,17 +72,17 @@ def estimate_turn_angle(landmarks: NDArray) -> NDArray[np.float32]:
     flipped = [1, -1, -1]
     mean = (head.point_matrix(RIGID_FACE_LANDMARKS) @ head.template).astype(np.float64) * flipped
     mean -= mean.mean(0)
-    result = np.empty(len(landmarks), np.float32)
-    for start in range(0, len(landmarks), ROTATION_BLOCK_FRAMES):
-        block = slice(start, start + ROTATION_BLOCK_FRAMES)
-        observed = landmarks[block, list(RIGID_FACE_LANDMARKS)].astype(np.float64)
+
+    def estimate(rows: NDArray) -> NDArray[np.float32]:
+        observed = rows[:, list(RIGID_FACE_LANDMARKS)].astype(np.float64)
         centered = observed - observed.mean(1, keepdims=True)
         u, _, v = np.linalg.svd(centered.transpose(0, 2, 1) @ mean)
         # A reflection would fit better now and then: turn it into a rotation.
         u[..., 2] *= np.sign(np.linalg.det(u @ v))[:, None]
         # The face's direction is the z axis of the head: its z component is the cosine.
-        result[block] = np.arccos(np.clip((u @ v)[:, 2, 2], -1, 1))
-    return result
+        return np.arccos(np.clip((u @ v)[:, 2, 2], -1, 1)).astype(np.float32)
+
+    return map_row_blocks(estimate, landmarks)
 
 
 def measure_outside_fraction(hulls: NDArray, frame_size: tuple[int, int]) -> NDArray[np.float32]:
@@ -95,6 +95,11 @@ def measure_outside_fraction(hulls: NDArray, frame_size: tuple[int, int]) -> NDA
     Returns:
         Fraction of the area, 0 to 1. [N]
     """
+    # The samples of a frame take 3 kB.
+    return map_row_blocks(lambda rows: _measure_outside(rows, frame_size), hulls)
+
+
+def _measure_outside(hulls: NDArray, frame_size: tuple[int, int]) -> NDArray[np.float32]:
     # Triangles between the center and each edge.
     center = hulls.mean(1, keepdims=True)
     following = np.roll(hulls, -1, 1)

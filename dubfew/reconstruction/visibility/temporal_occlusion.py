@@ -15,6 +15,7 @@ from scipy.ndimage import binary_propagation, gaussian_filter
 
 from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 from dubfew.reconstruction.visibility.pose_and_border import remove_short_runs
+from dubfew.utils.growable_array import map_row_blocks, release_pages
 
 # Size of an aligned face, from the eyes to the chin. One patch per face and frame stays in memory:
 # 4.6 kB at this size. Larger patches need more memory and a more exact alignment.
@@ -131,7 +132,7 @@ def score_occlusion(
     count = len(frame_numbers)
     min_gap = min(MIN_COMPARISON_GAP_FRAMES, count // 4)
     others = np.unique(np.linspace(0, count - 1, NUM_COMPARISON_FRAMES).astype(int))
-    pose = _measure_nose_offset(landmarks)
+    pose = map_row_blocks(_measure_nose_offset, landmarks)
     other_faces = _normalize_lower_faces(patches[others])
     result = np.zeros(count, np.float32)
     # Normalize block by block: float faces of a whole clip would fill the memory.
@@ -149,6 +150,7 @@ def score_occlusion(
                     size, COMPARISON_BLOCK_PX, size, COMPARISON_BLOCK_PX
                 ).mean((1, 3))
                 result[row] = np.sort(blocks.ravel())[-OCCLUSION_BLOCK_RANK]
+        release_pages(patches)
     return result
 
 
