@@ -268,7 +268,9 @@ def _format_exr_timecode(code: Any) -> str:
 
 
 class _Dpx:
-    """A DPX with one element of RGB or RGBA, not compressed: 8 or 16 bits, or 10 in 32-bit words.
+    """A DPX with one element, not compressed: RGB or RGBA of 8, 12 or 16 bits, or RGB of 10 bits.
+
+    Three numbers of 10 bits fill a word of 32, one of 12 bits the upper part of a word of 16.
 
     Source: SMPTE 268M-2003, File Format for Digital Moving-Picture Exchange.
 
@@ -294,12 +296,15 @@ class _Dpx:
         self._size = (height, width)
         self._bits, self._count = bits, 4 if descriptor == _DPX_RGBA else 3
         known = descriptor == _DPX_RGB and bits == 10 and packing == 1
-        known = known or (descriptor in (_DPX_RGB, _DPX_RGBA) and bits in (8, 16))
+        is_sampled = bits in (8, 16) or (bits == 12 and packing == 1)
+        known = known or (descriptor in (_DPX_RGB, _DPX_RGBA) and is_sampled)
         if elements != 1 or encoding not in (0, 0xFFFF) or not known:
             raise MediaError(
                 f"{path} is a DPX of {bits} bits, packing {packing}, descriptor {descriptor}: RGB "
-                "of 8, 10 (filled, method A) or 16 bits is read; export it so"
+                "of 8, 10 or 12 (filled, method A) or 16 bits is read; export it so"
             )
+        # Lowest bits of a sample that are filling.
+        self._filling = 4 if bits == 12 else 0
         self._words = self._view_words()
 
     def read(self) -> StoredImage:
@@ -308,7 +313,7 @@ class _Dpx:
         if self._bits == 10:
             samples = np.stack([(self._words >> shift) & 1023 for shift in (22, 12, 2)], axis=2)
         else:
-            samples = self._words[..., :3]
+            samples = self._words[..., :3] >> self._filling
         rgb = samples.astype(np.float32) / largest
         # Files may end their header before television's part, as FFmpeg's do.
         if self._offset < _DPX_HEADER_BYTES:
@@ -329,14 +334,15 @@ class _Dpx:
             words[changed] = packed.astype(words.dtype) | (words[changed] & 3)
         else:
             pixels = words[changed]
-            pixels[:, :3] = stored
+            filling = pixels[:, :3] & ((1 << self._filling) - 1)
+            pixels[:, :3] = (stored << self._filling) | filling
             words[changed] = pixels
         written = words.astype(self._kind()).tobytes()
         data[self._offset : self._offset + len(written)] = written
         return bytes(data)
 
     def _kind(self) -> np.dtype:
-        return np.dtype({8: "u1", 10: f"{self._order}u4", 16: f"{self._order}u2"}[self._bits])
+        return np.dtype({8: "u1", 10: f"{self._order}u4"}.get(self._bits, f"{self._order}u2"))
 
     def _view_words(self) -> NDArray:
         """Return words [H, W] of 10 bits, or samples [H, W, C]."""

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -51,13 +52,15 @@ def _write_tiff(path: Path, number: int) -> None:
     cv2.imwrite(str(path), _pixels(number, 3, np.uint16))
 
 
-def _write_dpx(path: Path, number: int) -> None:
+def _write_dpx(path: Path, number: int, bits: int = 10) -> None:
     """As FFmpeg writes it, which is nobody here's code."""
+    pix_fmt = f"gbrp{bits}le"
     with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
         stream = container.add_stream("dpx", rate=24)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "gbrp10le"
-        frame = av.VideoFrame(WIDTH, HEIGHT, "gbrp10le")
-        for plane, values in zip(frame.planes, _pixels(number, 3, np.uint16).T >> 6, strict=True):
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        frame = av.VideoFrame(WIDTH, HEIGHT, pix_fmt)
+        channels = _pixels(number, 3, np.uint16).T >> (16 - bits)
+        for plane, values in zip(frame.planes, channels, strict=True):
             padded = np.zeros((HEIGHT, plane.line_size // 2), np.uint16)
             padded[:, :WIDTH] = values.T
             plane.update(padded.tobytes())
@@ -144,15 +147,20 @@ def test_values_outside_of_the_paint_are_equal_to_the_bit(tmp_path: Path, kind: 
     assert np.isfinite(after).all()
 
 
-def test_dpx_is_read_as_ffmpeg_writes_it_and_every_other_byte_stays(tmp_path: Path):
+@pytest.mark.parametrize(("bits", "pixel_bytes"), [(10, 4), (12, 6)])
+def test_dpx_is_read_as_ffmpeg_writes_it_and_every_other_byte_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, pixel_bytes: int
+):
+    monkeypatch.setitem(WRITERS, "dpx", partial(_write_dpx, bits=bits))
     before, after = _round_trip(tmp_path, "dpx")
-    wanted = (_pixels(1002, 3, np.uint16) >> 6).astype(np.float32) / 1023
+    wanted = (_pixels(1002, 3, np.uint16) >> (16 - bits)).astype(np.float32) / (2**bits - 1)
     # FFmpeg's planes are G, B, R.
     np.testing.assert_allclose(read_image(before).rgb, wanted[..., [2, 0, 1]], atol=1e-6)
     old, new = (np.frombuffer(path.read_bytes(), np.uint8) for path in (before, after))
     (offset,) = struct.unpack_from("<I", old.tobytes(), 4)
     assert np.array_equal(old[:offset], new[:offset])
-    changed = (old != new)[offset : offset + 4 * HEIGHT * WIDTH].reshape(HEIGHT, WIDTH, 4)
+    pixels = (old != new)[offset : offset + pixel_bytes * HEIGHT * WIDTH]
+    changed = pixels.reshape(HEIGHT, WIDTH, pixel_bytes)
     assert changed.any()
     changed[MOUTH] = False
     assert not changed.any()
