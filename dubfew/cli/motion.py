@@ -36,7 +36,7 @@ def motion(
         typer.Argument(
             metavar="SOURCE",
             help="Sound of a line, a video of a mouth, or blendshapes: .csv of Live Link Face, "
-            ".json of Audio2Face, .usda of USD.",
+            ".json of Audio2Face, .usda of USD, .glb of glTF.",
         ),
     ],
     options: MotionOptions,
@@ -154,12 +154,12 @@ def edit(
         typer.Option(
             metavar="FILE",
             help="Also write the edited motion as blendshapes: .csv of Live Link Face (ARKit), "
-            ".json of Audio2Face, .usda or .usdc of USD.",
+            ".json of Audio2Face, .usda or .usdc of USD, .glb of glTF.",
         ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(metavar="FPS", help="With --export: its frame rate; default: 60, .json 30."),
+        typer.Option(metavar="FPS", help="With --export: its frame rate; default: 30, .csv 60."),
     ] = None,
     plot: PlotOption = None,
     overwrite: OverwriteOption = False,

@@ -1,4 +1,4 @@
-"""Blendshape files: Live Link Face CSV (ARKit), Audio2Face JSON and USD, to and from mouth motion.
+"""Blendshape files: ARKit's CSV, Audio2Face's JSON, USD and glTF, to and from mouth motion.
 
 A blendshape's weight means something on the rig that it was made for. Here each of the mouth's
 shapes stands for one pose in five controls (`MOUTH_CONTROLS` in `dubfew.speech.visemes`), and the
@@ -22,6 +22,8 @@ from dubfew.errors import DubfewError
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import controls_from_motion
+from dubfew.takes import gltf_animation
+from dubfew.takes.morph_head import make_morph_head
 from dubfew.takes.take import MAX_TAKE_SECONDS, Take, TakeSource
 from dubfew.takes.usd_animation import read_animation, write_animation
 from dubfew.utils.arrays import FloatArray
@@ -30,16 +32,18 @@ from dubfew.utils.spreadsheets import open_csv_table
 
 # Endings of the files, and what they are called.
 USD_SUFFIXES = (".usda", ".usdc", ".usd")
+GLTF_SUFFIX = ".glb"
 BLENDSHAPE_SUFFIXES = {
     ".csv": "Live Link Face CSV",
     ".json": "Audio2Face JSON",
     **dict.fromkeys(USD_SUFFIXES, "USD"),
+    GLTF_SUFFIX: "binary glTF",
 }
 # Kind of a take's source that was read from such a file.
 BLENDSHAPE_KIND = "blendshapes"
 # Frames per second that files are written with: that of the app whose format the CSV is, and of
 # Audio2Face's exports, whose rigs take USD as well.
-DEFAULT_EXPORT_RATE = {".csv": 60.0, ".json": 30.0, **dict.fromkeys(USD_SUFFIXES, 30.0)}
+DEFAULT_EXPORT_RATE = {".csv": 60.0, **dict.fromkeys((".json", *USD_SUFFIXES, GLTF_SUFFIX), 30.0)}
 # Largest rate of a file: above it the column of times is something else.
 MAX_EXPORT_RATE = 240.0
 
@@ -196,7 +200,7 @@ def read_blendshapes(path: Path | str) -> Blendshapes:
     """Read a file of blendshapes, which may come from anybody.
 
     Args:
-        path: .csv, .json or USD. The first row is time 0.
+        path: .csv, .json, USD or .glb. The first row is time 0.
 
     Raises:
         MediaError: There is no file.
@@ -207,7 +211,7 @@ def read_blendshapes(path: Path | str) -> Blendshapes:
     check_input_file(path)
     try:
         found = _read_file(path)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = ascii(str(error))[1:-1][:120]
         raise DubfewError(
             f"{path} is no {BLENDSHAPE_SUFFIXES.get(path.suffix.lower(), 'file of blendshapes')}: "
@@ -224,7 +228,7 @@ def import_take(path: Path | str) -> Take:
     """Make a take of a file of blendshapes.
 
     Args:
-        path: .csv, .json or USD.
+        path: .csv, .json, USD or .glb.
 
     Raises:
         MediaError: There is no file.
@@ -245,7 +249,7 @@ def write_blendshapes(
     """Write mouth motion as a file of blendshapes, atomically.
 
     Args:
-        path: .csv, .json, or .usda, .usdc and .usd.
+        path: .csv, .json, .glb, or .usda, .usdc and .usd.
         motion: the motion; time 0 is the first frame.
         rate: frames per second; None takes `DEFAULT_EXPORT_RATE`.
         sound: name of the sound, for Audio2Face's ``trackPath``.
@@ -271,6 +275,12 @@ def write_blendshapes(
     if suffix in USD_SUFFIXES:
         write_animation(path, ARKIT_SHAPES, rows, rate)
         return
+    if suffix == GLTF_SUFFIX:
+        # The lower lip alone would go up through the upper one.
+        head = make_morph_head(_POSES, {"mouthClose": "jawOpen"})
+        columns = [ARKIT_SHAPES.index(name) for name in head.names]
+        gltf_animation.write_animation(path, head, rows[:, columns], rate)
+        return
     text = _format_csv(rows, rate) if suffix == ".csv" else _format_json(rows, rate, sound)
     write_atomic(path, text.encode())
 
@@ -282,8 +292,9 @@ def _read_file(path: Path) -> Blendshapes:
         ValueError: It is no such file.
     """
     suffix = path.suffix.lower()
-    if suffix in USD_SUFFIXES:
-        names, rows, times = read_animation(path)
+    if suffix in (*USD_SUFFIXES, GLTF_SUFFIX):
+        is_usd = suffix in USD_SUFFIXES
+        names, rows, times = (read_animation if is_usd else gltf_animation.read_animation)(path)
         columns = {name: rows[:, k] for k, name in enumerate(names) if _find_shapes(name)}
         return Blendshapes(_collect(columns), times)
     text = path.read_text("utf-8-sig")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from dubfew.cli.app import app
 from dubfew.errors import DubfewError
 from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.speech.viseme_basis import load_viseme_basis
 from dubfew.speech.visemes import controls_from_motion
 from dubfew.takes.blendshapes import (
@@ -214,3 +216,125 @@ def test_usd_of_others_is_read_alone_and_checked(tmp_path: Path):
     path.write_text("broken")
     with pytest.raises(DubfewError, match="no USD file"):
         read_blendshapes(path)
+
+
+def _read_glb(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Read a file by the specification: its JSON, and the numbers of all accessors."""
+    content = path.read_bytes()
+    magic, version, length = struct.unpack_from("<4sII", content)
+    assert (magic, version, length) == (b"glTF", 2, len(content))
+    size, kind = struct.unpack_from("<I4s", content, 12)
+    assert kind == b"JSON"
+    assert size % 4 == 0
+    document = json.loads(content[20 : 20 + size])
+    assert struct.unpack_from("<I4s", content, 20 + size)[1] == b"BIN\0"
+    data = content[28 + size :]
+    assert document["buffers"] == [{"byteLength": len(data)}]
+    arrays = []
+    for each in document["accessors"]:
+        view = document["bufferViews"][each["bufferView"]]
+        channels = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}[each["type"]]
+        form = {5126: "<f4", 5123: "<u2"}[each["componentType"]]
+        array = np.frombuffer(data, form, each["count"] * channels, view["byteOffset"])
+        assert array.nbytes == view["byteLength"]
+        arrays.append(array.reshape(-1, channels))
+        np.testing.assert_allclose(arrays[-1].min(0), each["min"], atol=1e-6)
+        np.testing.assert_allclose(arrays[-1].max(0), each["max"], atol=1e-6)
+    return document, arrays
+
+
+def test_gltf_moves_a_head_as_the_motion_says(tmp_path: Path):
+    motion, path = _speech_like_motion(), tmp_path / "line.glb"
+    write_blendshapes(path, motion, 24)
+    document, arrays = _read_glb(path)
+    (mesh,), (animation,) = document["meshes"], document["animations"]
+    (primitive,) = mesh["primitives"]
+    names = mesh["extras"]["targetNames"]
+    targets = {
+        name: arrays[target["POSITION"]]
+        for name, target in zip(names, primitive["targets"], strict=True)
+    }
+    (sampler,) = animation["samplers"]
+    times, weights = arrays[sampler["input"]], arrays[sampler["output"]].reshape(-1, len(names))
+    wanted = motion_to_blendshapes(motion.resample(times[:, 0].astype(float))).weights
+    np.testing.assert_allclose(times[:, 0], np.arange(len(times)) / 24, atol=1e-6)
+    np.testing.assert_allclose(weights[:, names.index("jawOpen")], wanted["jawOpen"], atol=1e-5)
+    head = load_head_model()
+    lips = head.point_matrix((13, 14))  # the inner lips' middles
+    rest = arrays[primitive["attributes"]["POSITION"]]
+
+    def measure_gap(**given: float) -> float:
+        moved = rest + sum(weight * targets[name] for name, weight in given.items())
+        upper, lower = lips @ moved
+        return float(upper[1] - lower[1])
+
+    # The table's 0.36 of the eyes' distance, of which a mouth's solve leaves a part.
+    unit = head.inter_ocular_distance(np.zeros(len(head.shape_basis)))
+    shut = measure_gap()
+    assert 0.25 < (measure_gap(jawOpen=1.0) - shut) / unit < 0.4
+    assert abs(measure_gap(jawOpen=1.0, mouthClose=1.0) - shut) / unit < 0.02
+    # A shape of one side leaves the other alone.
+    left = np.abs(targets["mouthStretchLeft"]).max(axis=1)
+    assert left[rest[:, 0] > 0.02].max() > 0.003
+    assert not left[rest[:, 0] < -0.01].any()
+    found = import_take(path).motion
+    again = motion_from_blendshapes(motion_to_blendshapes(motion.resample(found.times)))
+    np.testing.assert_allclose(found.displacement, again.displacement, atol=1e-5)
+
+
+def _write_glb(path: Path, values: list[float], **changes: Any) -> None:
+    """Write two frames of two shapes, as a program of others may."""
+    times = [2.0, 2.5]
+    data = struct.pack(f"<{len(times + values)}f", *times, *values)
+    sampler = {"input": 0, "output": 1, **changes.pop("sampler", {})}
+    document = {
+        "asset": {"version": "2.0"},
+        "buffers": [{"byteLength": len(data)}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(data)}],
+        "accessors": [
+            {"bufferView": 0, "componentType": 5126, "count": 2, "type": "SCALAR"},
+            {"bufferView": 0, "byteOffset": 8, "componentType": 5126, "count": len(values)}
+            | {"type": "SCALAR"},
+        ],
+        "meshes": [{"primitives": [], "extras": {"targetNames": ["jawOpen", "browDownLeft"]}}],
+        "nodes": [{}, {"mesh": 0}],
+        "animations": [
+            {"samplers": [sampler], "channels": [{"sampler": 0, "target": target}]}
+            for target in ({"node": 0, "path": "scale"}, {"node": 1, "path": "weights"})
+        ],
+        **changes,
+    }
+    text = json.dumps(document).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text
+    chunks += struct.pack("<I4s", len(data), b"BIN\0") + data
+    path.write_bytes(b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks)
+
+
+def test_gltf_of_others_is_read_alone_and_checked(tmp_path: Path):
+    path = tmp_path / "face.glb"
+    _write_glb(path, [0.5, 1, 1, 0])
+    found = read_blendshapes(path)
+    np.testing.assert_allclose(found.times, [0, 0.5])
+    np.testing.assert_allclose(found.weights["jawOpen"], [0.5, 1])
+    # Cubic splines have a tangent on both sides of each value.
+    spline = [9, 9, 0.5, 1, 9, 9, 9, 9, 1, 0, 9, 9]
+    _write_glb(path, spline, sampler={"interpolation": "CUBICSPLINE"})
+    np.testing.assert_allclose(read_blendshapes(path).weights["jawOpen"], [0.5, 1])
+    whole = path.read_bytes()
+    outside = [{"byteLength": 24, "uri": "other.bin"}]
+    for values, changes, reason in (
+        ([0.5, 1, 1], {}, "reshape"),
+        ([50, 1, 1, 0], {}, "no weights from 0 to 1"),
+        ([0.5, 1, 1, 0], {"buffers": outside}, "in another file"),
+        ([0.5, 1, 1, 0], {"animations": []}, "no animation"),
+        ([0.5, 1, 1, 0], {"accessors": []}, "is no binary glTF"),
+        ([0.5, 1, 1, 0], {"meshes": [{}]}, "no animation"),
+    ):
+        _write_glb(path, values, **changes)
+        with pytest.raises(DubfewError, match=reason):
+            read_blendshapes(path)
+    for content in (b"glTF", whole[:-8], whole[:30], b"glTF" + bytes(40)):
+        path.write_bytes(content)
+        with pytest.raises(DubfewError, match="is no binary glTF"):
+            read_blendshapes(path)
