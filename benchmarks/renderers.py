@@ -55,7 +55,7 @@ def list_rows(priors: Path) -> dict[str, tuple[str, Path | None]]:
     """List the rows: renderer and prior of each, by a name that files can have."""
     rows: dict[str, tuple[str, Path | None]] = {}
     for budget in BUDGETS:
-        for name in (*TINY_RUNS, "lite"):
+        for name in TINY_RUNS:
             prior = priors / budget / name / "prior"
             if prior.exists():
                 rows[f"{name}-{budget}"] = (name, prior)
