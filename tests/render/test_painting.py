@@ -14,12 +14,10 @@ from scipy.io import wavfile
 from dubfew.adapt import adapt
 from dubfew.adapt.artefact import ActorAdapter
 from dubfew.adapt.import_check import check_imported_actor
-from dubfew.data.layouts import LAYOUTS
 from dubfew.errors import ActorNotFoundError
 from dubfew.media import read_frames
 from dubfew.prior.checkpoint import Prior
 from dubfew.prior.renderers import RENDERERS, make_renderer
-from dubfew.prior.renderers._stylesync import StyleSyncGenerator
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.segmenters import FaceSegmentation
 from dubfew.reconstruction.track import Track
@@ -33,8 +31,16 @@ from dubfew.render.tasks import FrameTask, PaintedCrop, ReferenceSet
 from tests.data.clips import toy_clip
 from tests.data.people import toy_footage, toy_track
 from tests.footage import cut
+from tests.prior.renderers.painting import shaken
 
-TINY = {**RENDERERS["stylesync"].tiny, "narrow": 32, "style": 16, "mapping": 1}
+# Networks that paint, and how they are made smaller than the tests' sizes.
+SIZES = {
+    "stylesync": {"narrow": 32, "style": 16, "mapping": 1},
+    "dinet": {"narrow": 16, "sound": "mel16"},
+    "sidgan": {"narrow": 32},
+    "iptalker": {"narrow": 16, "units": 1, "heads": 2, "sound": "mel16"},
+}
+TINY = {**RENDERERS["stylesync"].tiny, **SIZES["stylesync"]}
 
 
 def painting(height: int = 64, width: int = 64) -> PaintedCrop:
@@ -132,13 +138,15 @@ def test_a_face_parser_keeps_hair_as_background():
     assert kept[:, 42:].max() == 0
 
 
-@pytest.fixture(scope="module")
-def actor(tmp_path_factory) -> tuple[Registry, Path, Path]:
-    folder = tmp_path_factory.mktemp("painted")
+@pytest.fixture(scope="module", params=["stylesync"])
+def actor(tmp_path_factory, request) -> tuple[Registry, Path, Path]:
+    name = request.param
+    folder = tmp_path_factory.mktemp(f"painted-{name}")
     torch.manual_seed(0)
-    renderer = make_renderer("stylesync", TINY).eval()
+    renderer = shaken(make_renderer(name, {**RENDERERS[name].tiny, **SIZES[name]})).eval()
     training = {"training": {"loss": "pixels"}, "people": []}
-    Prior(renderer, "stylesync", torch.zeros(16, 256, 256), "lite").save(
+    channels = renderer.config.texture_channels
+    Prior(renderer, name, torch.zeros(channels, 256, 256), "lite").save(
         folder / "prior", training, ""
     )
     clip = cut(folder / "clip.mp4", 0, 20)
@@ -172,11 +180,13 @@ def rendered(actor, sound: np.ndarray, name: str) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("actor", SIZES, indirect=True)
 def test_other_sound_changes_the_mouth_and_nothing_outside_the_mask(actor, monkeypatch):
-    registry, clip, _ = actor
-    encoded = []
+    registry, clip, folder = actor
+    network = type(Prior.load(folder / "prior").renderer)
+    encoded, encode = [], network.encode_references
     monkeypatch.setattr(
-        StyleSyncGenerator, "encode_references", lambda self, given: encoded.append(given) or ()
+        network, "encode_references", lambda self, given: encoded.append(1) or encode(self, given)
     )
     noise = np.random.default_rng(0).standard_normal(12800) * 6000
     quiet, loud = rendered(actor, np.zeros(12800), "quiet"), rendered(actor, noise, "loud")
@@ -189,19 +199,19 @@ def test_other_sound_changes_the_mouth_and_nothing_outside_the_mask(actor, monke
         }
     )
     track, head = Track.from_bytes(stored.track_bytes, "track"), load_head_model()
-    layout = LAYOUTS["face256"].shrunk(4)
+    layout = Prior.load(folder / "prior").renderer.config.load_layout()
     geometry = layout.compute_geometry(track, head)
     changed = 0
     for row in range(20):
         left, top, right, _ = geometry.boxes[row]
-        mask = layout.render_mask(geometry, row)
-        rows, columns = np.nonzero(mask)
-        scale = (right - left) / 64
-        # The mask's box with a pixel of the crop around it.
+        rows, columns = np.nonzero(layout.render_opacity(geometry, row))
+        scale = (right - left) / layout.width
+        # The box of what is shown, with a pixel of the crop around it.
         x0, x1 = left + (columns.min() - 1) * scale, left + (columns.max() + 2) * scale
         y0, y1 = top + (rows.min() - 1) * scale, top + (rows.max() + 2) * scale
         y, x = np.mgrid[: scene[row].shape[0], : scene[row].shape[1]]
         outside = (x < x0 - 2) | (x > x1 + 2) | (y < y0 - 2) | (y > y1 + 2)
+        assert outside.any()
         np.testing.assert_array_equal(quiet[row][outside], scene[row][outside])
         np.testing.assert_array_equal(loud[row][outside], quiet[row][outside])
         changed += int((loud[row] != quiet[row]).any(-1).sum())
@@ -241,8 +251,10 @@ def test_a_role_of_a_cast_is_painted_in_its_lines(actor, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("actor", SIZES, indirect=True)
 def test_an_actor_is_exported_imported_and_deleted_with_its_crops(actor, tmp_path):
     registry, _, folder = actor
+    layout = Prior.load(folder / "prior").renderer.config.layout
     assert "crops.safetensors" in registry.open("painted").file_names()
     other = Registry(tmp_path / "other")
     registry.export("painted", tmp_path / "painted.dubfew", plain=True)
@@ -253,7 +265,7 @@ def test_an_actor_is_exported_imported_and_deleted_with_its_crops(actor, tmp_pat
     stored = other.open("painted")
     adapter = ActorAdapter.from_files({name: stored.read(name) for name in stored.file_names()})
     assert adapter.crops is not None
-    assert (adapter.crops.layout, len(adapter.crops)) == ("face256", 16)
+    assert (adapter.crops.layout, len(adapter.crops)) == (layout, 16)
     other.delete("painted")
     with pytest.raises(ActorNotFoundError):
         other.open("painted")
