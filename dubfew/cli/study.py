@@ -105,6 +105,7 @@ def collect(
     facts = {
         "participants": len(result.participants),
         "excluded": result.excluded,
+        "unseen": result.unseen,
         "preferences": [
             {
                 "system": each.system,

@@ -56,6 +56,7 @@ class StudyResult:
         preferences: every pair of systems in both directions; empty for grades.
         grades: mean, interval over viewers' answers, and number, by system and question.
         answers: answers that count, one row each: participant, clip, question, systems, answer.
+        unseen: number of trials that a viewer's browser could not play.
     """
 
     participants: tuple[str, ...]
@@ -63,6 +64,7 @@ class StudyResult:
     preferences: tuple[PreferenceCount, ...]
     grades: Mapping[tuple[str, str], tuple[float, tuple[float, float], int]]
     answers: tuple[Mapping[str, str], ...]
+    unseen: int = 0
 
     def to_markdown(self) -> str:
         """Format the result as tables."""
@@ -71,6 +73,8 @@ class StudyResult:
             f"{people} viewers, {len(self.answers)} answers; {len(self.excluded)} viewers are left "
             "out because they failed a catch trial. Intervals are of 95 %."
         ]
+        if self.unseen:
+            lines.append(f"{self.unseen} trials could not be played by a viewer's browser.")
         if self.preferences:
             lines += ["", "| preferred | to | votes | share | interval (exact binomial) |"]
             lines += ["|---|---|---|---|---|"]
@@ -115,12 +119,16 @@ def collect_answers(study: Path, files: Sequence[Path]) -> StudyResult:
     key = read_key(study)
     trials = {trial["id"]: trial for trial in key["trials"]}
     answers: dict[tuple[str, str, str], dict[str, str]] = {}
+    unseen: set[tuple[str, str]] = set()
     for file in _list_files(files):
         for row in _read_rows(file):
             trial = trials.get(row["trial"])
             if row["study"] != key["study"] or trial is None:
                 raise DubfewError(f"{file} has answers to another study: give those to {study}")
             _check_answer(file, row, trial, key)
+            if not row["answer"]:
+                unseen.add((row["participant"], row["trial"]))
+                continue
             # One entry per question: somebody who went back and chose again has one vote.
             answers[row["participant"], row["trial"], row["question"]] = row
     if not answers:
@@ -144,6 +152,7 @@ def collect_answers(study: Path, files: Sequence[Path]) -> StudyResult:
         _count_preferences(kept, trials) if key["kind"] == "preference" else (),
         _average_grades(plain) if key["kind"] == "grades" else {},
         plain,
+        len(unseen),
     )
 
 
@@ -169,7 +178,8 @@ def _check_answer(
     file: Path, row: Mapping[str, str], trial: Mapping[str, Any], key: Mapping[str, Any]
 ) -> None:
     """Raise DubfewError if an answer was not among those that could be given."""
-    allowed = trial["media"] if key["kind"] == "preference" else GRADES
+    # "" is that of a video that could not be played.
+    allowed = ("", *(trial["media"] if key["kind"] == "preference" else GRADES))
     questions = [str(number) for number in range(len(key["questions"]))]
     if row["answer"] not in allowed or row["question"] not in questions:
         raise DubfewError(f"{file}: {row['answer'][:40]!r} is no answer to trial {row['trial']}")

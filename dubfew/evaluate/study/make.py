@@ -6,14 +6,15 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import DubfewError
@@ -35,6 +36,14 @@ GRADE_QUESTIONS = (
 )
 # Systems of catch trials: a clip as it is, and a copy that nobody who looks would choose.
 CATCH_GOOD, CATCH_BAD = "catch-good", "catch-bad"
+# What every browser plays: containers, codecs, their profiles where some are not played, and the
+# pixels. All else is copied as H.264 in MP4.
+PLAYABLE_SUFFIXES = (".mp4", ".m4v", ".webm")
+PLAYABLE_CODECS = ("h264", "vp8", "vp9", "av1")
+PLAYABLE_H264_PROFILES = ("Constrained Baseline", "Baseline", "Main", "High")
+PLAYABLE_FORMATS = ("yuv420p", "yuvj420p")
+# Quality of such a copy, x264's scale: nobody sees a difference to its source.
+COPY_CRF = 12
 # Width to which a catch trial's bad copy is reduced before it is enlarged again, px.
 CATCH_PX = 24
 
@@ -68,8 +77,9 @@ def make_study(
 ) -> int:
     """Make a study of clips that several systems made.
 
-    Every pair of systems is shown on every clip that both have (or every system on every clip, for
-    grades). The page deals order and sides to each viewer at random. Names of files on the page
+    Videos that a browser may not play are encoded anew, so near their source that nobody sees it.
+    Every pair of systems is shown on every clip that both have, or, for grades, every system on
+    every clip that all have. The page deals order and sides to each viewer at random. Names of files on the page
     say nothing; which is which stands in ``key.json``, which must not be given to viewers.
 
     Args:
@@ -86,6 +96,7 @@ def make_study(
 
     Raises:
         DubfewError: There are too few systems or no common clips, or the folder is in use.
+        MediaError: A file cannot be read as video.
     """
     asked = list(questions) or (
         [PREFERENCE_QUESTION] if kind == "preference" else list(GRADE_QUESTIONS)
@@ -103,10 +114,7 @@ def make_study(
     def publish(system: str, clip: str) -> str:
         """Copy a video under a blind name, once."""
         if (system, clip) not in files:
-            source = clips[system][clip]
-            name = f"{rng.getrandbits(64):016x}{source.suffix.lower()}"
-            shutil.copyfile(source, media / name)
-            files[system, clip] = name
+            files[system, clip] = _publish(clips[system][clip], media, rng)
         return files[system, clip]
 
     trials = []
@@ -114,8 +122,9 @@ def make_study(
         list(combinations(systems, 2)) if kind == "preference" else [(s,) for s in systems]
     )
     for group in groups:
-        common = sorted(set.intersection(*(set(clips[system]) for system in group)))
-        for clip in common:
+        # Grades of different clips would not compare.
+        compared = group if kind == "preference" else tuple(systems)
+        for clip in sorted(set.intersection(*(set(clips[system]) for system in compared))):
             names = tuple(publish(system, clip) for system in group)
             trials.append(StudyTrial(f"{rng.getrandbits(64):016x}", clip, names, group))
     if not trials:
@@ -177,30 +186,60 @@ def _make_catch_trials(
     pool = sorted({(clip, path) for found in clips.values() for clip, path in found.items()})
     trials = []
     for clip, path in (rng.choice(pool) for _ in range(count)):
-        names = [f"{rng.getrandbits(64):016x}{suffix}" for suffix in (path.suffix.lower(), ".mp4")]
-        _spoil(path, media / names[1])
-        systems: tuple[str, ...] = (CATCH_BAD,)
+        shown, systems = [f"{rng.getrandbits(64):016x}.mp4"], [CATCH_BAD]
+        _write_copy(path, media / shown[0], _spoil)
         if kind == "preference":
-            shutil.copyfile(path, media / names[0])
-            systems = (CATCH_GOOD, CATCH_BAD)
-        shown = tuple(names[-len(systems) :])
-        trials.append(StudyTrial(f"{rng.getrandbits(64):016x}", clip, shown, systems))
+            shown.insert(0, _publish(path, media, rng))
+            systems.insert(0, CATCH_GOOD)
+        trials.append(StudyTrial(f"{rng.getrandbits(64):016x}", clip, tuple(shown), tuple(systems)))
     return trials
 
 
-def _spoil(source: Path, path: Path) -> None:
-    """Write a copy in large blocks, with its sound."""
+def _publish(source: Path, media: Path, rng: random.Random) -> str:
+    """Copy a video under a blind name, as something that browsers play; returns the name."""
     info = probe(source)
+    plays = (
+        source.suffix.lower() in PLAYABLE_SUFFIXES
+        and info.codec in PLAYABLE_CODECS
+        and (info.codec != "h264" or info.profile in PLAYABLE_H264_PROFILES)
+        and info.stored_format in PLAYABLE_FORMATS
+    )
+    name = f"{rng.getrandbits(64):016x}{source.suffix.lower() if plays else '.mp4'}"
+    if plays:
+        shutil.copyfile(source, media / name)
+    else:
+        _write_copy(source, media / name)
+    return name
+
+
+def _spoil(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Reduce a picture [H, W, 3] to large blocks."""
+    small = Image.fromarray(picture)
+    size = (CATCH_PX, max(1, round(CATCH_PX * small.height / small.width)))
+    return np.asarray(small.resize(size).resize(small.size, Image.Resampling.NEAREST))
+
+
+def _write_copy(
+    source: Path,
+    path: Path,
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda picture: picture,
+) -> None:
+    """Write a copy that browsers play, with its sound.
+
+    Args:
+        source: video to copy.
+        path: file to write, with the suffix .mp4.
+        change: makes the picture of the copy of that of the source. [H, W, 3] both
+    """
+    info = replace(probe(source), pix_fmt="yuv420p", stored_format="yuv420p", field_order=0)
     sound = AudioSource(source, pad=False) if info.has_audio else None
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "spoilt.mp4"
-        with VideoWriter(made, info, audio=sound) as writer:
+        # Beside its own notes, which viewers must not get.
+        made = Path(folder) / "copy.mp4"
+        with VideoWriter(made, info, codec="libx264", audio=sound, crf=COPY_CRF) as writer:
             for index, frame in enumerate(read_frames(source)):
-                small = Image.fromarray(frame.to_rgb())
-                size = (CATCH_PX, max(1, round(CATCH_PX * small.height / small.width)))
-                blocks = small.resize(size).resize(small.size, Image.Resampling.NEAREST)
-                spoilt = Frame.from_rgb(np.asarray(blocks), index, info.fps)
-                writer.write(spoilt.with_time(index, frame.stamp))
+                copy = Frame.from_rgb(change(frame.to_rgb()), index, info.fps)
+                writer.write(copy.with_time(index, frame.stamp))
         shutil.copyfile(made, path)
 
 

@@ -15,19 +15,27 @@ import pytest
 from dubfew.errors import DubfewError
 from dubfew.evaluate.study.collect import COLUMNS, collect_answers
 from dubfew.evaluate.study.make import CATCH_BAD, make_study, read_key
-from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
+from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 
 Answer = Callable[[str, dict[str, Any], dict[str, str]], str]
 
 
+def real_clip(path: Path, **encoding: Any) -> None:
+    """Write three frames of noise that depends on the file's name."""
+    noise = np.random.default_rng([*str(path).encode()]).integers(0, 256, (64, 96, 3), np.uint8)
+    with VideoWriter(path, VideoInfo(path, 96, 64, Fraction(25)), **encoding) as writer:
+        for index in range(3):
+            writer.write(Frame.from_rgb(noise, index))
+
+
 @pytest.fixture
 def systems(tmp_path: Path) -> dict[str, Path]:
-    """Two systems with three clips each; their files are no videos: only catch trials read one."""
+    """Two systems with three clips each, all of them different."""
     folders = {name: tmp_path / name for name in ("ours", "theirs")}
-    for name, folder in folders.items():
+    for folder in folders.values():
         folder.mkdir()
         for clip in ("a", "b", "c"):
-            (folder / f"{clip}.mp4").write_bytes(f"{name} {clip}".encode())
+            real_clip(folder / f"{clip}.mp4")
     return folders
 
 
@@ -67,8 +75,8 @@ def test_page_is_blind_and_complete(systems: dict[str, Path], tmp_path: Path):
     key = read_key(study)
     for trial in key["trials"]:
         for name, system in zip(trial["media"], trial["systems"], strict=True):
-            content = (page / "media" / name).read_bytes().decode()
-            assert content == f"{system} {trial['clip']}"
+            source = systems[system] / f"{trial['clip']}.mp4"
+            assert (page / "media" / name).read_bytes() == source.read_bytes()
     assert not (page / "key.json").exists()
     assert "study.js" in (page / "index.html").read_text()
 
@@ -78,7 +86,7 @@ def test_published_shares_come_back(tmp_path: Path):
     folders = {name: tmp_path / name for name in ("ours", "baseline")}
     for folder in folders.values():
         folder.mkdir()
-        (folder / "a.mp4").write_bytes(b"x")
+        real_clip(folder / "a.mp4")
     make_study(folders, tmp_path / "study", catch=0)
     wins = {f"p{k}" for k in range(93)}
     answers = write_answers(
@@ -95,17 +103,7 @@ def test_published_shares_come_back(tmp_path: Path):
     assert "| baseline | ours | 9 of 102 | 9 % | 4 to 16 % |" in result.to_markdown()
 
 
-def real_clip(path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    with VideoWriter(path, VideoInfo(path, 96, 64, Fraction(25))) as writer:
-        for index in range(3):
-            writer.write(Frame.from_rgb(noise, index))
-
-
 def test_who_chooses_the_spoilt_copy_does_not_count(systems: dict[str, Path], tmp_path: Path):
-    for folder in systems.values():
-        for path in folder.iterdir():
-            real_clip(path)
     study = tmp_path / "study"
     assert make_study(systems, study, catch=1) == 4
     (catch,) = (t for t in read_key(study)["trials"] if CATCH_BAD in t["systems"])
@@ -191,3 +189,49 @@ def test_studies_that_cannot_be_made(systems: dict[str, Path], tmp_path: Path):
     (tmp_path / "used" / "file").touch()
     with pytest.raises(DubfewError, match="not empty"):
         make_study(systems, tmp_path / "used")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [("a.mov", {"codec": "prores"}), ("a.mkv", {}), ("a.mp4", {"lossless": True})],
+)
+def test_what_browsers_cannot_play_is_encoded_anew(
+    name: str, encoding: dict[str, Any], tmp_path: Path
+):
+    (tmp_path / "ours").mkdir()
+    source = tmp_path / "ours" / name
+    real_clip(source, **encoding)
+    make_study({"ours": tmp_path / "ours"}, tmp_path / "study", kind="grades", catch=0)
+    (copy,) = (tmp_path / "study" / "page" / "media").iterdir()
+    info = probe(copy)
+    assert copy.suffix == ".mp4"
+    assert (info.codec, info.stored_format) == ("h264", "yuv420p")
+    assert info.profile == "High"
+    for before, after in zip(read_frames(source), read_frames(copy), strict=True):
+        # Noise is the hardest picture: others come back far nearer.
+        assert np.abs(before.to_rgb().astype(int) - after.to_rgb()).mean() < 6
+
+
+def test_a_video_that_was_not_played_is_not_judged(systems: dict[str, Path], tmp_path: Path):
+    study = tmp_path / "study"
+    make_study(systems, study, catch=1)
+    answers = write_answers(
+        study,
+        tmp_path / "answers.csv",
+        2,
+        lambda person, trial, names: (
+            "" if person == "p1" else next(m for m in names if names[m] in ("ours", "catch-good"))
+        ),
+    )
+    result = collect_answers(study, [answers])
+    assert result.participants == ("p0",)
+    assert result.unseen == 4
+    assert [(p.votes, p.total) for p in result.preferences if p.system == "ours"] == [(3, 3)]
+    assert "4 trials could not be played" in result.to_markdown()
+
+
+def test_grades_are_of_clips_that_all_systems_have(systems: dict[str, Path], tmp_path: Path):
+    (systems["theirs"] / "b.mp4").unlink()
+    assert make_study(systems, tmp_path / "study", kind="grades", catch=0) == 4
+    trials = read_key(tmp_path / "study")["trials"]
+    assert {trial["clip"] for trial in trials} == {"a", "c"}
