@@ -32,6 +32,13 @@ def turnover(
             help="Also write ST-maps of the painted faces, to a still window and back, as EXR.",
         ),
     ] = False,
+    uv_maps: Annotated[
+        bool,
+        typer.Option(
+            "--uv-maps",
+            help="Also write UV maps of the painted faces, as they are in the dub, as EXR.",
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     progress_mode: ProgressOption = ProgressMode.AUTO,
     as_json: JsonOption = False,
@@ -41,7 +48,13 @@ def turnover(
 
     with show_progress(progress_mode, as_json=as_json) as progress:
         result = write_turnover(
-            folder, out, only=only, st_maps=st_maps, overwrite=overwrite, progress=progress
+            folder,
+            out,
+            only=only,
+            st_maps=st_maps,
+            uv_maps=uv_maps,
+            overwrite=overwrite,
+            progress=progress,
         )
     lines = [*result.notes, *(f"no output: {name}" for name in result.left_out)]
     lines.append(f"Done: {result.folder} ({len(result.shots)} shots)")

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
-from scipy.signal import savgol_filter
 
 from dubfew.batch.state import DONE, BatchState
 from dubfew.errors import DubfewError, OutputExistsError
@@ -32,6 +31,7 @@ from dubfew.reconstruction.detection.people import DetectedPerson
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
 from dubfew.reconstruction.similarity_transform import fit_similarity_transform
 from dubfew.render.cast import read_cast
+from dubfew.review.uv_maps import find_same_person, make_uv_map, smooth_seen_frames
 from dubfew.takes.record import record_motion
 from dubfew.utils.files import atomic_path, sha256_file, write_atomic
 from dubfew.utils.import_utils import import_optional
@@ -51,9 +51,6 @@ _STILL_LANDMARKS = (*EYE_CORNERS, 133, 362, 168, 6, 197)
 # The still window: edge, distance of the outer eye corners and height of the eyes in it, px. Mouth
 # and chin of most faces lie 0.75 and 1.25 times that distance below the eyes.
 WINDOW_PX, _WINDOW_EYES_PX, _WINDOW_EYES_Y = 512, 220.0, 110.0
-# Length of the filter that takes the tracker's noise out of the window's way, frames. It follows
-# parabolas, so that a head that moves stays where it is in the window.
-_SMOOTHED_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,7 @@ def write_turnover(
     *,
     only: str | None = None,
     st_maps: bool = False,
+    uv_maps: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = no_progress,
 ) -> TurnoverResult:
@@ -106,6 +104,7 @@ def write_turnover(
         out: folder to write to.
         only: pattern of ids, such as "s01*"; None is all.
         st_maps: also write ST-maps of the painted faces, to a still window and back.
+        uv_maps: also write UV maps of the painted faces, as they are in the dub.
         overwrite: write into folders that are there.
         progress: function that is called after every shot.
 
@@ -113,7 +112,7 @@ def write_turnover(
         DubfewError: No batch was done in the folder, or none of its outputs is there.
         OutputExistsError: A folder of a shot is there.
         MediaError: A file cannot be read.
-        MissingDependencyError: OpenCV is not installed, or OpenEXR for ST-maps.
+        MissingDependencyError: OpenCV is not installed, or OpenEXR for maps.
     """
     folder, out = Path(folder).absolute(), Path(out).absolute()
     state = BatchState(folder)
@@ -130,7 +129,7 @@ def write_turnover(
     notes: list[str] = []
     for number, row in enumerate(ready):
         progress(Progress("turnover", number, len(ready)))
-        notes += _write_shot(row, folder, out / row["id"], st_maps)
+        notes += _write_shot(row, folder, out / row["id"], st_maps, uv_maps)
     progress(Progress("turnover", len(ready), len(ready)))
     names = tuple(row["id"] for row in ready)
     left_out = tuple(row["id"] for row in rows if row["id"] not in names)
@@ -144,7 +143,9 @@ def _is_ready(row: Mapping[str, Any], folder: Path, state: BatchState) -> bool:
     return is_done and video is not None and Path(video).exists()
 
 
-def _write_shot(row: Mapping[str, Any], folder: Path, place: Path, st_maps: bool) -> list[str]:
+def _write_shot(
+    row: Mapping[str, Any], folder: Path, place: Path, st_maps: bool, uv_maps: bool
+) -> list[str]:
     """Write the folder of a shot; return notes."""
     plate, dub = Path(row["video"]), folder / row["out"]
     place.mkdir(parents=True, exist_ok=True)
@@ -167,11 +168,12 @@ def _write_shot(row: Mapping[str, Any], folder: Path, place: Path, st_maps: bool
         if matte.any():
             hits += _count_hits(found.people, number, matte)
     notes = [] if is_exact else [f"{row['id']}: its encoder loses, so mattes are blocks of 8 px"]
-    windows = [
-        _make_window(person, found)
+    people = [
+        person
         for person, (painted, seen) in zip(found.people, hits, strict=True)
         if painted and 2 * painted >= seen
     ]
+    windows = [_make_window(person, found) for person in people]
     document = {
         "format": TURNOVER_FORMAT,
         "format_version": TURNOVER_FORMAT_VERSION,
@@ -204,6 +206,9 @@ def _write_shot(row: Mapping[str, Any], folder: Path, place: Path, st_maps: bool
             "to_window": "stmap/face%d/window.%04d.exr",
             "to_plate": "stmap/face%d/plate.%04d.exr",
         }
+    if uv_maps:
+        _write_uv_maps(people, dub, info, place / "uv")
+        document["uv"] = {"files": "uv/face%d/uv.%04d.exr"}
     write_atomic(place / FACTS_NAME, json.dumps(document, ensure_ascii=False, indent=1).encode())
     return notes
 
@@ -285,15 +290,7 @@ def _make_window(person: DetectedPerson, found: ClipDetections) -> FaceWindow:
     target = np.median(level, axis=0)
     fitted = np.stack([fit_similarity_transform(each, target) for each in points])
     matrices = np.full((len(found.times), 2, 3), np.nan)
-    # Over gaps and cuts nothing is filtered.
-    borders = np.flatnonzero(
-        (np.diff(person.frames) > 1) | (np.diff(found.shots[person.frames]) != 0)
-    )
-    for run in np.split(np.arange(len(fitted)), borders + 1):
-        smooth = fitted[run]
-        if len(run) >= _SMOOTHED_FRAMES:
-            smooth = savgol_filter(smooth, _SMOOTHED_FRAMES, 2, axis=0, mode="interp")
-        matrices[person.frames[run]] = smooth
+    matrices[person.frames] = smooth_seen_frames(fitted, person, found.shots)
     return FaceWindow(person.number, matrices)
 
 
@@ -335,18 +332,41 @@ def make_st_maps(
 
 def _write_maps(window: FaceWindow, info: VideoInfo, place: Path) -> None:
     """Write the ST-maps of a face, a pair for each frame in which it is seen."""
-    exr = import_optional("OpenEXR")
     place.mkdir(parents=True, exist_ok=True)
     for number, matrix in enumerate(window.matrices):
         if not np.isfinite(matrix).all():
             continue
         maps = make_st_maps(matrix, info.width, info.height)
         for name, values in zip(("window", "plate"), maps, strict=True):
-            channels = {c: np.ascontiguousarray(values[..., k]) for k, c in enumerate("RGB")}
-            # A header of its own: OpenEXR writes the picture's size into it.
-            header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
-            with exr.File(header, channels) as file:
-                file.write(str(place / f"{name}.{FIRST_FRAME_NUMBER + number}.exr"))
+            _write_map(place / f"{name}.{FIRST_FRAME_NUMBER + number}.exr", values)
+
+
+def _write_uv_maps(
+    people: Sequence[DetectedPerson], dub: Path, info: VideoInfo, place: Path
+) -> None:
+    """Write the UV maps of faces, one for each frame of the dub in which they are seen."""
+    found = detect_people(dub)
+    for person in people:
+        # The same face with its new mouth.
+        same = find_same_person(person, found, _STILL_LANDMARKS)
+        if same is None:
+            continue
+        folder = place / f"face{person.number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        points = smooth_seen_frames(same.landmarks, same, found.shots)
+        for number, landmarks in zip(same.frames, points, strict=True):
+            values = make_uv_map(landmarks, info.width, info.height)
+            _write_map(folder / f"uv.{FIRST_FRAME_NUMBER + number}.exr", values)
+
+
+def _write_map(path: Path, values: NDArray[np.float32]) -> None:
+    """Write three channels [H, W, 3] as 32-bit EXR."""
+    exr = import_optional("OpenEXR")
+    channels = {c: np.ascontiguousarray(values[..., k]) for k, c in enumerate("RGB")}
+    # A header of its own: OpenEXR writes the picture's size into it.
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    with exr.File(header, channels) as file:
+        file.write(str(path))
 
 
 def _plain_matrices(window: FaceWindow) -> list[list[list[float]] | None]:

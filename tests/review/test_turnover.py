@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from dubfew.reconstruction.detection.people import DetectedPerson
 from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, INNER_LIPS
 from dubfew.review import turnover
 from dubfew.review.turnover import WINDOW_PX, make_st_maps, write_turnover
+from dubfew.review.uv_maps import make_uv_map
 from dubfew.takes.take import Take
 from dubfew.utils.files import sha256_file
 from tests.takes.toys import toy_take
@@ -168,3 +170,32 @@ def test_maps_are_written_as_float_exr(batch, tmp_path):
         found = {name: each.pixels for name, each in file.channels().items()}
     assert found["R"].dtype == np.float32
     np.testing.assert_allclose(found["G"], wanted[..., 1], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_uv_maps_are_those_of_the_painted_face_in_the_dub(batch, tmp_path, monkeypatch):
+    exr = pytest.importorskip("OpenEXR")
+
+    def find_people(path: Path) -> ClipDetections:
+        """In the dub the order is another one, and the mouth is lower."""
+        found = _people(path)
+        if path.stem != "one":
+            return found
+        for person in found.people:
+            person.landmarks[:, list(INNER_LIPS), 1] += 3
+        first, second = found.people
+        people = [replace(second, number=0), replace(first, number=1)]
+        return replace(found, people=people)
+
+    monkeypatch.setattr(turnover, "detect_people", find_people)
+    write_turnover(batch, tmp_path / "turn", uv_maps=True)
+    place = tmp_path / "turn" / "one"
+    assert [each.name for each in (place / "uv").iterdir()] == ["face0"]
+    wanted = make_uv_map(find_people(batch / "one.mkv").people[1].landmarks[1], WIDTH, HEIGHT)
+    assert wanted[..., 2].any()
+    with exr.File(str(place / "uv" / "face0" / "uv.1002.exr"), separate_channels=True) as file:
+        found = np.stack([file.channels()[name].pixels for name in "RGB"], axis=2)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    assert len([*(place / "uv" / "face0").iterdir()]) == FRAMES
+    facts = json.loads((place / "shot.json").read_text())
+    assert facts["uv"] == {"files": "uv/face%d/uv.%04d.exr"}
