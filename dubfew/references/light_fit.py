@@ -58,6 +58,12 @@ CELLS_PER_OBSERVATION = 40.0
 MIN_CELL_DEVIATION = 0.008
 # Values above this are clipped by the camera or the grade, and say nothing.
 CLIPPED_LEVEL = 0.96
+# Offset that a fade to white adds within a frame, at least, levels of [0, 1], and the part of what
+# gains leave that the line with it leaves, at most: meshes that lie beside the truth explain a line
+# by chance.
+MIN_HAZE, MAX_HAZE_REST = 0.03, 0.5
+# Cells, at least, and rounds of the robust line.
+MIN_HAZE_CELLS, LINE_ROUNDS = 24, 4
 # Robust weights fall to one half at this many standard deviations (Cauchy).
 ROBUST_DEVIATIONS = 2.0
 # Logarithm of the range of light on one face around its most common one, powers of grades included.
@@ -432,11 +438,18 @@ def predict_fit(
     if gray:
         change[_SATURATION] = change[_MIXING] = 0
     spread = np.linalg.inv(fit.information) + np.diag(change**2)
-    jump = measure_exposure_change(fit.parameters, actor_colors, scene_colors, positions)
+    jump, haze = measure_light_change(fit.parameters, actor_colors, scene_colors, positions)
     spread[_GAIN, _GAIN] += jump**2 + CHANGE_EXPOSURE_DEVIATION**2
-    spread[_OFFSET, _OFFSET] += CHANGE_EXPOSURE_DEVIATION**2
+    spread[_OFFSET, _OFFSET] += haze**2 + CHANGE_EXPOSURE_DEVIATION**2
     carried = LightFit(fit.parameters, np.linalg.inv(spread), 0.0)
-    return _recall_start(carried, known or start_fit(gray=gray))
+    known = known or start_fit(gray=gray)
+    # What is known of a shot holds for its grade, not for a fade.
+    away = float((fit.parameters[_OFFSET] - known.parameters[_OFFSET]).mean()) + haze
+    if abs(away) > MIN_HAZE:
+        spread = np.linalg.inv(known.information)
+        spread[_OFFSET, _OFFSET] += away**2
+        known = LightFit(known.parameters, np.linalg.inv(spread), 0.0)
+    return _recall_start(carried, known)
 
 
 def fit_light(
@@ -460,7 +473,9 @@ def fit_light(
     actor_colors, scene_colors = actor_colors[alike], scene_colors[alike]
     positions = positions[alike]
     parameters = before.parameters.copy()
-    parameters[_GAIN] += measure_exposure_change(parameters, actor_colors, scene_colors, positions)
+    jump, haze = measure_light_change(parameters, actor_colors, scene_colors, positions)
+    parameters[_GAIN] += jump
+    parameters[_OFFSET] += haze
     errors, sizes = np.empty(scene_colors.shape), np.empty(len(scene_colors))
     for _ in range(FIT_ROUNDS):
         predicted, slopes = predict_colors(parameters, actor_colors, positions)
@@ -515,16 +530,17 @@ def _find_one_light(
     return np.asarray(np.abs(ratio - mode) <= MAX_LOG_LIGHT_RANGE)
 
 
-def measure_exposure_change(
+def measure_light_change(
     parameters: NDArray[np.float64],  # [16]
     actor_colors: NDArray[np.float64],  # [N, 3]
     scene_colors: NDArray[np.float64],  # [N, 3]
     positions: NDArray[np.float64],  # [N, 2]
-) -> float:
-    """Measure how much the logarithm of the gains has changed, from the ratio of the middle cell.
+) -> tuple[float, float]:
+    """Measure how much gains and offsets have changed.
 
     Gauss-Newton begins near its solution then, after a cut or a flash, and its robust weights do
-    not take all cells for outliers.
+    not take all cells for outliers. Gains alone explain all but a fade to white or from it, whose
+    levels are a line over the predicted ones.
 
     Args:
         parameters: of the match until now. [16]
@@ -533,16 +549,48 @@ def measure_exposure_change(
         positions: x and y in the window, -1 to 1. [N, 2]
 
     Returns:
-        What is to be added to the logarithms; 0 where all is clipped.
+        What is to be added to the logarithms of the gains, and to the offsets; 0 where all is
+        clipped.
     """
     predicted = predict_scene_colors(parameters, actor_colors, positions)
-    ratio = (np.maximum(scene_colors, MIN_LEVEL) / predicted)[scene_colors <= CLIPPED_LEVEL]
+    shown = scene_colors <= CLIPPED_LEVEL
+    ratio = (np.maximum(scene_colors, MIN_LEVEL) / predicted)[shown]
     if not len(ratio):
-        return 0.0
+        return 0.0, 0.0
+    gain, power = _median(ratio), float(np.exp(parameters[_POWER]))
+    haze = 0.0
+    whole = shown.all(1)
+    if int(whole.sum()) >= MIN_HAZE_CELLS:
+        expected, seen = predicted[whole] @ LUMA_BT709, scene_colors[whole] @ LUMA_BT709
+        slope, level, left = _fit_line(expected, seen)
+        without = _median(np.abs(seen - gain * expected))
+        if abs(level) > MIN_HAZE and slope > 0 and left < MAX_HAZE_REST * without:
+            gain = slope
+            # The offset stands under the power, too.
+            middle = max(_median(gain * expected), MIN_LEVEL)
+            haze = level * middle ** (1 / power - 1) / power
     # The gain stands under the power.
-    change = float(np.log(_median(ratio)) / np.exp(parameters[_POWER]))
-    level = float(parameters[_GAIN].mean())
-    return min(max(level + change, MIN_LOG_GAIN), MAX_LOG_GAIN) - level
+    change = float(np.log(gain) / power)
+    mean = float(parameters[_GAIN].mean())
+    return min(max(mean + change, MIN_LOG_GAIN), MAX_LOG_GAIN) - mean, haze
+
+
+def _fit_line(
+    expected: NDArray[np.float64], seen: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Fit ``seen = slope expected + level`` robustly; return slope, level and median deviation."""
+    weights = np.ones(len(seen))
+    slope, level, deviation = 1.0, 0.0, 0.0
+    for _ in range(LINE_ROUNDS):
+        total = weights.sum()
+        x, y = weights @ expected / total, weights @ seen / total
+        spread = weights @ (expected - x) ** 2
+        slope = float(weights @ ((expected - x) * (seen - y)) / max(spread, 1e-9))
+        level = float(y - slope * x)
+        errors = np.abs(seen - slope * expected - level)
+        deviation = _median(errors)
+        weights = 1 / (1 + (errors / (ROBUST_DEVIATIONS * max(deviation, 1e-4))) ** 2)
+    return slope, level, deviation
 
 
 def _median(values: NDArray[np.float64]) -> float:

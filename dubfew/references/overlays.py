@@ -267,7 +267,12 @@ def find_things(
         return None
     certain = _drop_specks(certain)
     is_seen = certain.any() and ((certain & inner).sum() >= least or is_vivid)
-    if not is_seen or _is_shaded(seen, expected, certain & inner):
+    # Letters are too few pixels to tell from a shadow by what they have in common with the face,
+    # but no shadow is brighter than it.
+    bright = vivid & (above > VIVID_COLOR)
+    letters = bright & ~_open_square(bright, SOLID_PX)
+    are_letters = letters.sum() >= MIN_VIVID_FRACTION * mask.sum()
+    if not is_seen or (not are_letters and _is_shaded(seen, expected, certain & inner)):
         return None
     certainty = float((certain & inner).sum() / max(face.sum(), 1))
     return FoundThings(

@@ -191,6 +191,17 @@ def test_a_flash_is_followed_at_once(sample):
         assert float(painted.mean()) == pytest.approx(0.5 * gain, abs=0.03)
 
 
+def test_a_fade_to_white_is_followed_at_once(sample):
+    """Its levels rise where they are dark: gains and powers would leave dark mouths dark."""
+    tracker = LightTracker()
+    colors = torch.tensor([[0.5, 0.2, 0.2], [0.15, 0.08, 0.08]]).T[..., None]
+    for white in (0.0, 0.3, 0.6, 0.3, 0.0):
+        inputs, _ = graded(sample, lambda c, w=white: c + w * (1 - c))
+        match = tracker.match(inputs, 0)
+        painted = colors if match is None else match.to_scene(colors, torch.zeros(2, 1, 2))
+        assert float((painted - (colors + white * (1 - colors))).abs().max()) < 0.04
+
+
 def test_light_that_no_match_explains_is_said(sample):
     """A hard shadow over one half: skin that agrees, in light that is neither gain nor slope."""
     tracker, shadow = LightTracker(), torch.ones(1, 3, *sample.target.shape[-2:])

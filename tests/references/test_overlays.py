@@ -26,6 +26,7 @@ from dubfew.references.overlays import (
     find_things,
     look_quickly,
     measure_hidden_lips,
+    outline_things,
     remove_overlay,
 )
 from tests.data.people import toy_footage
@@ -104,6 +105,21 @@ def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
     clean = remove_overlay(view.window, inputs, tracker.overlay)
     truth = sample.target[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(clean - truth)[where & face].mean() < 12
+
+
+def test_half_transparent_letters_are_no_shadow(sample, lips):
+    """They are brighter where the face is, as the face in another light would be."""
+    where = letters(lips)(sample.target.shape[-1])
+
+    def draw(window):
+        window[where] = np.minimum(window[where] + 80.0, 255)
+
+    inputs, view = drawn(sample, lips, draw)
+    things = find_things(inputs, view, expected(inputs))
+    assert things is not None
+    found = outline_things(things).mask
+    inside = inputs.alpha[0, 0].numpy() > 0
+    assert found[where & inside].mean() > 0.98
 
 
 @pytest.mark.parametrize("color", [(255, 255, 255), (220, 30, 30)])
