@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.detection.face_levels import FaceLevels
+from dubfew.reconstruction.detection.face_turns import FaceTurns
 from dubfew.reconstruction.detection.landmarks import FaceCounter, FaceLandmarker
 from dubfew.reconstruction.detection.small_faces import SmallFaceLandmarker
 
@@ -38,7 +39,8 @@ class MultiFaceLandmarker:
         self._small_landmarker: SmallFaceLandmarker | None = None
         self._frames_since_search = 0
         self._last_face: NDArray[np.float32] | None = None
-        self._levels = FaceLevels()
+        self._levels, self._turns = FaceLevels(), FaceTurns()
+        self._is_first = True
         self._expect_new_shot()
 
     def __enter__(self) -> MultiFaceLandmarker:
@@ -51,7 +53,9 @@ class MultiFaceLandmarker:
                 part.__exit__(None, None, None)
 
     def __call__(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
-        """Find the landmarks of the faces in the next frame, at usual levels (`FaceLevels`).
+        """Find the landmarks of the faces in the next frame.
+
+        Faces are looked at upright (`FaceTurns`) and at usual levels (`FaceLevels`).
 
         Args:
             rgb: the frame. [H, W, 3]
@@ -62,13 +66,42 @@ class MultiFaceLandmarker:
         """
         if is_new_shot:
             self._levels.reset()
+        if is_new_shot or self._is_first:
+            self._turns.count = 2 if self._is_upside_down(rgb) else 0
+            self._is_first = False
         was_usual = not self._levels.changes
-        faces = self._detect(self._levels.apply(rgb), is_new_shot)
+        faces = self._look(rgb, is_new_shot)
         self._levels.update(rgb, faces)
-        if was_usual and self._levels.changes:
-            # The first frames of a dark shot are looked at again, as those that follow.
-            faces = self._detect(self._levels.apply(rgb), False) or faces
+        has_turned = self._turns.update(faces)
+        if has_turned:
+            self._forget_places()
+        if has_turned or (was_usual and self._levels.changes):
+            # The first frames of a dark shot, or of a head that lies down, are looked at again, as
+            # those that follow.
+            faces = self._look(rgb, False) or faces
         return faces
+
+    def _look(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
+        """Find the landmarks in a frame, looked at upright and at usual levels."""
+        upright = self._turns.apply(self._levels.apply(rgb))
+        faces = self._turns.restore(self._detect(upright, is_new_shot), rgb.shape)
+        if faces and self._last_face is not None:
+            self._last_face = faces[0]
+        return faces
+
+    def _is_upside_down(self, rgb: NDArray[np.uint8]) -> bool:
+        """Tell whether a frame shows a face upside down alone; on its side it is found anyway."""
+        if self._face_counter(rgb):
+            return False
+        return self._face_counter(np.ascontiguousarray(rgb[::-1, ::-1])) > 0
+
+    def _forget_places(self) -> None:
+        """Forget where faces were: the frames that follow are turned otherwise."""
+        self._single_landmarker.reset()
+        if self._multi_landmarker is not None:
+            self._multi_landmarker.reset()
+        if self._small_landmarker is not None:
+            self._small_landmarker.forget()
 
     def _detect(self, rgb: NDArray[np.uint8], is_new_shot: bool) -> list[NDArray[np.float32]]:
         """Find the landmarks in a frame whose levels are usual ones."""
