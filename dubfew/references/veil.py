@@ -20,8 +20,8 @@ from scipy.ndimage import gaussian_filter1d
 # Neutral levels, of the actor's light, that are tried: black to brighter than white.
 VEIL_LEVELS = np.linspace(0, 1.2, 13)
 # Standard deviation of the smoothing, cells. Smoke has no finer edges, and faces move by a cell
-# between footage and scene.
-SMOOTH_CELLS = 2.5
+# between footage and scene. Shadows of blinds and leaves are finer, and stronger.
+SMOOTH_CELLS, SHADOW_CELLS = 2.5, 1.2
 # Factor of a wider smoothing and its weight, for the lips, where no skin is compared.
 WIDE_FACTOR, WIDE_WEIGHT = 3.0, 0.02
 # Share that is expected without knowledge, as the contrast of a place that would tell it, levels of
@@ -105,12 +105,18 @@ class VeilFit:
     after: float
     evenness: float
 
+    @property
+    def rest(self) -> float:
+        """The part of the difference that the veil leaves, 0 and more."""
+        return self.after / max(self.before, 1e-6)
+
 
 def fit_veil(
     expected: NDArray[np.float64],  # [h, w, 3]
     seen: NDArray[np.float64],  # [h, w, 3]
     known: NDArray[np.bool_],  # [h, w]
     colors: NDArray[np.float64],  # [N, 3]
+    smooth_cells: float = SMOOTH_CELLS,
 ) -> VeilFit:
     """Fit the veil that lies between the expected colors of a face and those that are seen.
 
@@ -122,12 +128,13 @@ def fit_veil(
         seen: what the scene shows. [h, w, 3]
         known: where both show skin, at least in one cell. [h, w]
         colors: neutral colors in the scene's light. [N, 3]
+        smooth_cells: standard deviation of the smoothing, cells.
     """
     weights = known.astype(np.float64)
     share = np.ones(known.shape)
     best = colors[0]
     for _ in range(ROUNDS):
-        sums = _NeighborSums.of(expected, seen, weights)
+        sums = _NeighborSums.of(expected, seen, weights, smooth_cells)
         shares = sums.fit_shares(colors)
         least = int(np.argmin(_measure_rest(expected, seen, colors, shares, weights)))
         best, share = colors[least], shares[least]
@@ -136,8 +143,8 @@ def fit_veil(
     densest, clearest = np.percentile(share[known], (10, 90))
     return VeilFit(
         Veil(best.astype(np.float32), share.astype(np.float32)),
-        measure_smooth_difference(expected, seen, known, weights),
-        measure_smooth_difference(_lay(expected, best, share), seen, known, weights),
+        measure_smooth_difference(expected, seen, known, weights, smooth_cells),
+        measure_smooth_difference(_lay(expected, best, share), seen, known, weights, smooth_cells),
         float(densest / clearest),
     )
 
@@ -147,6 +154,7 @@ def measure_smooth_difference(
     right: NDArray[np.float64],  # [h, w, 3]
     known: NDArray[np.bool_],  # [h, w]
     weights: NDArray[np.float64] | None = None,  # [h, w]
+    smooth_cells: float = SMOOTH_CELLS,
 ) -> float:
     """Measure the mean absolute difference of two smoothed pictures where they are known.
 
@@ -155,10 +163,12 @@ def measure_smooth_difference(
         right: RGB in [0, 1]. [h, w, 3]
         known: where both are known. [h, w]
         weights: of the cells; None for those that are known. [h, w]
+        smooth_cells: standard deviation of the smoothing, cells.
     """
     weights = known.astype(np.float64) if weights is None else weights
-    total = np.maximum(_smooth(weights), 1e-12)
-    means = _smooth(np.moveaxis(weights[..., None] * (left - right), -1, 0)) / total
+    total = np.maximum(_smooth(weights, smooth_cells), 1e-12)
+    difference = np.moveaxis(weights[..., None] * (left - right), -1, 0)
+    means = _smooth(difference, smooth_cells) / total
     return float(np.abs(means)[:, known].mean())
 
 
@@ -209,6 +219,7 @@ class _NeighborSums:
         expected: NDArray[np.float64],
         seen: NDArray[np.float64],
         weights: NDArray[np.float64],
+        smooth_cells: float,
     ) -> _NeighborSums:
         """Take the sums of two pictures [h, w, 3] with weights [h, w]."""
         weighted = np.moveaxis(weights[..., None] * expected, -1, 0)
@@ -216,7 +227,8 @@ class _NeighborSums:
         product = (weighted * np.moveaxis(seen, -1, 0)).sum(0)
         square = (weighted * np.moveaxis(expected, -1, 0)).sum(0)
         maps = _smooth(
-            np.concatenate([product[None], square[None], weighted, weighted_seen, weights[None]])
+            np.concatenate([product[None], square[None], weighted, weighted_seen, weights[None]]),
+            smooth_cells,
         )
         return cls(maps[0], maps[1], maps[2:5], maps[5:8], maps[8])
 
@@ -232,15 +244,17 @@ class _NeighborSums:
         return np.asarray((above / np.maximum(below, 1e-12)).clip(MIN_SHARE, MAX_SHARE))
 
 
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _smooth(values: NDArray[np.float64], cells: float) -> NDArray[np.float64]:
     """Average over neighbors, and a little over those far away. [..., h, w]"""
-    (near_rows, wide_rows), (near_columns, wide_columns) = map(_smoothing, values.shape[-2:])
+    (near_rows, wide_rows), (near_columns, wide_columns) = (
+        _smoothing(count, cells) for count in values.shape[-2:]
+    )
     near = near_rows @ values @ near_columns.T
     return np.asarray(near + WIDE_WEIGHT * (wide_rows @ values @ wide_columns.T))
 
 
 @lru_cache(maxsize=8)
-def _smoothing(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _smoothing(count: int, cells: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Matrices that smooth a row of cells, nearer and wider. [count, count] each
 
     Products of such small matrices take a tenth of the time of filters over pictures.
@@ -248,7 +262,7 @@ def _smoothing(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     impulses = np.eye(count)
     near, wide = (
         gaussian_filter1d(impulses, deviation, axis=0, mode="constant")
-        for deviation in (SMOOTH_CELLS, WIDE_FACTOR * SMOOTH_CELLS)
+        for deviation in (cells, WIDE_FACTOR * cells)
     )
     return near, wide
 

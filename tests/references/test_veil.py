@@ -18,6 +18,7 @@ from dubfew.references.light_match import (
     LightTracker,
 )
 from dubfew.references.overlays import SceneView
+from dubfew.references.skin_cells import window_positions
 from dubfew.references.veil import Veil, fit_veil
 from tests.data.people import toy_footage
 
@@ -31,10 +32,11 @@ def sample():
 
 def seen_through(sample, opacity, tone):
     """The sample's inputs and view behind smoke of an opacity [S, S] and a gray level."""
+    size = sample.target.shape[-1]
     face = sample.target[0].permute(1, 2, 0).numpy()
     window = face + opacity[..., None] * (tone - face)
     window = (window * 255 + 0.5).clip(0, 255).astype(np.uint8)
-    points = load_head_model().point_matrix(OUTER_LIPS) @ toy_footage().vertices[ROW]
+    points = load_head_model().point_matrix(OUTER_LIPS) @ toy_footage(size=size).vertices[ROW]
     scene = torch.from_numpy(window).permute(2, 0, 1)[None].float() / 255
     blanked = torch.where(sample.inputs.alpha > 0, 0, scene)
     inputs = dataclasses.replace(sample.inputs, scene=blanked)
@@ -58,20 +60,36 @@ def test_smoke_lies_over_the_painted_mouth_as_well(sample, tone, largest, pieces
     assert tracker.opacity == 1
     assert tracker.veil is not None
     assert f"part of the face in {MIN_REPORTED_FRAMES} frames" in tracker.describe_unmatched()
+    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veil)
+    assert laid_over < 0.75 * clear
+
+
+def measure_paint(sample, inputs, view, match, veil):
+    """Mean error of the sample's own mouth painted without a veil, and with it."""
     mask = inputs.alpha[0, 0].numpy() > 0
-    face = sample.target[0]
-    painted = face
+    painted = sample.target[0]
     if match is not None:
-        centers = (torch.arange(len(mask)) + 0.5) * (2 / len(mask)) - 1
-        grid = torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)
-        painted = match.to_scene(face, grid)
+        painted = match.to_scene(painted, window_positions(len(mask)))
     clear = painted.permute(1, 2, 0).numpy()
-    truth = view.window / 255
+    return tuple(
+        np.abs(picture - view.window / 255)[mask].mean()
+        for picture in (clear, veil.lay_over(clear))
+    )
 
-    def error(picture):
-        return np.abs(picture - truth)[mask].mean()
 
-    assert error(tracker.veil.lay_over(clear)) < 0.75 * error(clear)
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [0.3, 0.4])
+def test_shadows_of_blinds_lie_over_the_painted_mouth_as_well(depth):
+    size = 160
+    footage, head = toy_footage(size=size), load_head_model()
+    sample = make_sample(footage, ROW, np.array([4, 6]), head, 2)
+    bars = 0.5 + 0.5 * np.sin(2 * np.pi * (0.3 + 2 * (np.arange(size) + 0.5) / size))
+    inputs, view = seen_through(sample, (depth * bars)[:, None].repeat(size, 1), 0.0)
+    tracker = LightTracker()
+    match = tracker.match(inputs, 0, view)
+    assert tracker.opacity == 1
+    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veil)
+    assert laid_over < 0.4 * clear
 
 
 def test_a_clear_face_has_no_smoke_before_it(sample):
