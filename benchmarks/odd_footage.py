@@ -72,6 +72,8 @@ MAX_LOSS_DB, MAX_CONVERTED_LOSS_DB = 1.5, 2.0
 MAX_THING_CHANGE = 3.0
 # Difference of length between picture and sound of scene and output that is right, s.
 MAX_CLOCK_ERROR = 0.05
+# Length of sounds that somebody speaks in, s: tracks are searched second by second.
+LOOK_SECONDS = 2
 # Change of contrast by a conversion that is right.
 MAX_CONTRAST_CHANGE = 0.02
 BT709 = ColorTags(1, 1, 1, 1)
@@ -510,7 +512,7 @@ def judge_clocks(bench: Bench) -> Iterator[Row]:
         yield _judge_clock(bench, name, _shift(plain, path, start, delay))
     speech = np.asarray(read_audio(bench.sound.path, 48000).samples, np.float32)
     begin = round(ADAPT_SECONDS * 48000)
-    speech = speech[begin : begin + round(count / float(bench.fps) * 48000)]
+    speech = speech[begin : begin + LOOK_SECONDS * 48000]
     quiet = np.zeros_like(speech)
     tone = (0.2 * np.sin(np.arange(len(speech)) * 2 * np.pi * 1000 / 48000)).astype(np.float32)
     for name, layout, channels in (

@@ -7,7 +7,7 @@ holds one frame per row of the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -87,6 +87,30 @@ def split_inputs(inputs: RenderInputs) -> list[RenderInputs]:
     """Split a batch into its frames, as views."""
     columns = [getattr(inputs, field.name).split(1) for field in fields(RenderInputs)]
     return [RenderInputs(*row) for row in zip(*columns, strict=True)]
+
+
+def turn_inputs(inputs: RenderInputs, count: int) -> RenderInputs:
+    """Turn the windows of a batch, references excepted, which are found by their grid as before.
+
+    Args:
+        inputs: the batch.
+        count: quarter turns against the clock.
+    """
+    turned = {
+        name: torch.rot90(getattr(inputs, name), count, (-2, -1))
+        for name in (
+            "scene",
+            "alpha",
+            "mesh_mask",
+            "mouth_interior",
+            "cavity",
+            "reference_shown",
+            "rigid_interior",
+        )
+    }
+    for name in ("uv", "sampling_grid"):
+        turned[name] = torch.rot90(getattr(inputs, name), count, (-3, -2))
+    return replace(inputs, **{name: values.contiguous() for name, values in turned.items()})
 
 
 def make_footage_inputs(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dubfew.prior.renderers import Renderer
+from dubfew.reconstruction.detection.face_turns import count_quarter_turns
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS, OUTER_LIPS
 from dubfew.references.alignment import ALIGNMENT_ROUNDS, align_vertices
 from dubfew.references.cropping import crop_window
 from dubfew.references.inputs import (
@@ -23,6 +24,7 @@ from dubfew.references.inputs import (
     make_frame_inputs,
     measure_footage_colors,
     split_inputs,
+    turn_inputs,
 )
 from dubfew.references.light_fit import LightMatch
 from dubfew.references.light_match import LightTracker, bring_to_actor_light
@@ -116,6 +118,7 @@ class MouthPredictor:
         # Of all references together: those of a frame's own would change from frame to frame.
         rows = np.arange(len(references.windows))
         self._mouths: dict[int, ReferenceMouth] = {}
+        self._eye_corners = head.point_matrix(EYE_CORNERS)
         self._colors = measure_footage_colors(references.windows, rows, head)
 
     @property
@@ -202,12 +205,19 @@ class MouthPredictor:
         if self.align_meshes:
             with self._network_timer.measure("align"):
                 inputs = self._align(tasks, windows, meshes, inputs)
+        turns = [count_quarter_turns(self._eye_corners @ mesh[:, :2]) for mesh in meshes]
         with self._network_timer.measure("network"):
+            # The network has learned from upright faces.
+            inputs = _turn_rows(inputs, turns)
             # All frames share one texture: a view, no copy.
             texture = self._texture.expand(len(tasks), -1, -1, -1)
             sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
             warped = warp_references(inputs)
-            return self._renderer.predict_packed(inputs, sampled, warped).cpu()
+            fields = self._renderer.predict_packed(inputs, sampled, warped).cpu()
+        if not any(turns):
+            return fields
+        rows = zip(fields.split(1), turns, strict=True)
+        return torch.cat([torch.rot90(row, -count, (-2, -1)) for row, count in rows])
 
     def _match_light(
         self,
@@ -315,6 +325,14 @@ class MouthPredictor:
             for task, window, mesh in zip(tasks, windows, meshes, strict=True)
         ]
         return concatenate_inputs(batch).to(self._device)
+
+
+def _turn_rows(inputs: RenderInputs, turns: Sequence[int]) -> RenderInputs:
+    """Turn each frame of a batch by quarter turns against the clock."""
+    if not any(turns):
+        return inputs
+    rows = zip(split_inputs(inputs), turns, strict=True)
+    return concatenate_inputs([turn_inputs(row, count) for row, count in rows])
 
 
 def _hide_beyond_frame(inputs: RenderInputs, task: FrameTask) -> RenderInputs:

@@ -13,7 +13,12 @@ from dubfew.data.samples import make_sample
 from dubfew.media import Frame
 from dubfew.prior.renderers import make_renderer
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.references.inputs import select_motion_window
+from dubfew.references.inputs import (
+    concatenate_inputs,
+    select_motion_window,
+    split_inputs,
+    turn_inputs,
+)
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.prediction import MouthPredictor, _FrameLight, _hide_beyond_frame
@@ -22,11 +27,8 @@ from dubfew.render.tasks import FrameTask, ReferenceSet
 from tests.data.people import TOY, toy_footage, toy_track
 
 
-@pytest.mark.parametrize(
-    ("opacities", "sizes"),
-    [([1, 1, 1], [3]), ([1, 0, 0.5], [2]), ([0, 0, 0], [])],
-)
-def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
+def make_tasks(count):
+    """Some frames of the toy head, and a predictor of it."""
     head, footage = load_head_model(), toy_footage(8)
     geometry = compute_track_geometry(toy_track(8), head)
     picture = Frame.from_rgb(np.full((256, 256, 3), 120, np.uint8))
@@ -38,7 +40,7 @@ def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
             select_motion_window(footage.motion, row),
             *find_nearest_references(geometry.key[row], footage.key, TOY.references),
         )
-        for row in range(3)
+        for row in range(count)
     ]
     torch.manual_seed(0)
     predictor = MouthPredictor(
@@ -50,6 +52,41 @@ def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
         align_meshes=False,
         match_light=False,
     )
+    return predictor, tasks
+
+
+@pytest.mark.parametrize("turns", [[1, 2, 3], [0, 1, 0]])
+@torch.inference_mode()
+def test_a_head_on_its_side_is_painted_like_the_upright_one(turns):
+    predictor, tasks = make_tasks(3)
+    # A fresh network adds nothing to the bare warp, which has no up and down.
+    for values in predictor._renderer.parameters():
+        values += 0.1 * torch.randn_like(values)
+    batch = predictor.prepare_batch(tasks)
+    upright = predictor._run_network(tasks, batch.windows, batch.meshes, batch.inputs)
+    size = batch.windows.shape[1]
+    meshes, rows = batch.meshes.copy(), split_inputs(batch.inputs)
+    for row, count in enumerate(turns):
+        rows[row] = turn_inputs(rows[row], -count)
+        for _ in range(count):
+            x, y = meshes[row, :, 0].copy(), meshes[row, :, 1].copy()
+            meshes[row, :, 0], meshes[row, :, 1] = size - y, x
+    inputs = concatenate_inputs(rows)
+    turned = predictor._run_network(tasks, batch.windows, meshes, inputs)
+    for row, count in enumerate(turns):
+        expected = torch.rot90(upright[row], -count, (-2, -1))
+        torch.testing.assert_close(turned[row], expected, atol=1e-5, rtol=0)
+    # A network without this would paint something else.
+    sideways = predictor._run_network(tasks, batch.windows, batch.meshes, inputs)
+    assert float((sideways - turned).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("opacities", "sizes"),
+    [([1, 1, 1], [3]), ([1, 0, 0.5], [2]), ([0, 0, 0], [])],
+)
+def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
+    predictor, tasks = make_tasks(3)
     whole = [predicted.prediction for predicted in predictor.predict_batch(tasks)]
     monkeypatch.setattr(
         predictor,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# Outer corners of the two eyes in MediaPipe's topology; upright, the second lies to the right.
-_EYE_CORNERS = (33, 263)
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS
+
 # Roll from which frames are turned, degrees: well beyond half of a quarter turn, so that heads
 # which lean do not make the frames turn to and fro.
 MIN_ROLL_DEGREES = 60.0
@@ -67,18 +67,24 @@ class FaceTurns:
         """
         if not faces:
             return False
-        face = max(faces, key=measure_eye_distance)
-        first, second = face[list(_EYE_CORNERS), :2]
-        roll = np.degrees(np.arctan2(second[1] - first[1], second[0] - first[0]))
-        # Clockwise, y points down; what is left after the turn of the frames until now.
-        left = (roll - 90 * self.count + 180) % 360 - 180
-        if abs(left) < MIN_ROLL_DEGREES:
-            return False
-        self.count = round(roll / 90) % 4
-        return True
+        eyes = [face[list(EYE_CORNERS), :2] for face in faces]
+        largest = max(eyes, key=lambda corners: float(np.hypot(*(corners[1] - corners[0]))))
+        before, self.count = self.count, count_quarter_turns(largest, self.count)
+        return self.count != before
 
 
-def measure_eye_distance(face: NDArray[np.float32]) -> float:
-    """Measure the distance of the eyes' outer corners of landmarks [478, 3], px."""
-    first, second = face[list(_EYE_CORNERS), :2]
-    return float(np.hypot(*(second - first)))
+def count_quarter_turns(eye_corners: NDArray[np.float32], before: int = 0) -> int:
+    """Count the quarter turns against the clock that bring a face upright.
+
+    Args:
+        eye_corners: outer corners of the eyes, `landmark_indices.EYE_CORNERS`, px. [2, 2]
+        before: the turns until now, which stay while the head only leans.
+
+    Returns:
+        The number of turns, 0 to 3.
+    """
+    across, down = eye_corners[1] - eye_corners[0]
+    # Clockwise, because y points down.
+    roll = float(np.degrees(np.arctan2(down, across)))
+    left = (roll - 90 * before + 180) % 360 - 180
+    return before if abs(left) < MIN_ROLL_DEGREES else round(roll / 90) % 4

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dubfew.reconstruction.detection.face_turns import MIN_ROLL_DEGREES, FaceTurns
+from dubfew.reconstruction.detection.face_turns import (
+    MIN_ROLL_DEGREES,
+    FaceTurns,
+)
 from dubfew.reconstruction.detection.multi_face_landmarker import MultiFaceLandmarker
+from dubfew.reconstruction.heads.landmark_indices import EYE_CORNERS
 from tests.people import person_frames
-
-EYES = (33, 263)
 
 
 def turned_marks(marks, turns, width, height):
@@ -41,7 +43,9 @@ def face(roll, middle=(50.0, 40.0)):
     """Landmarks whose eyes lie on a line of some roll, clockwise, degrees. [478, 3]"""
     points = np.zeros((478, 3), np.float32)
     direction = np.array([np.cos(np.radians(roll)), np.sin(np.radians(roll))])
-    points[EYES[0], :2], points[EYES[1], :2] = (middle + side * direction for side in (-10, 10))
+    points[EYE_CORNERS[0], :2], points[EYE_CORNERS[1], :2] = (
+        middle + side * direction for side in (-10, 10)
+    )
     return points
 
 
@@ -63,7 +67,7 @@ def test_heads_that_lean_do_not_turn_frames_to_and_fro():
 def test_landmarks_come_back_to_the_frame(roll):
     frame = np.zeros((80, 120, 3), np.uint8)
     marks = face(roll)
-    for corner, level in zip(EYES, (100, 200), strict=True):
+    for corner, level in zip(EYE_CORNERS, (100, 200), strict=True):
         column, row = np.floor(marks[corner, :2]).astype(int)
         frame[row, column] = level
     turns = FaceTurns()
@@ -74,8 +78,8 @@ def test_landmarks_come_back_to_the_frame(roll):
     assert seen[100][1] == seen[200][1]
     assert seen[100][0] < seen[200][0]
     placed = marks.copy()
-    for corner, level in zip(EYES, (100, 200), strict=True):
+    for corner, level in zip(EYE_CORNERS, (100, 200), strict=True):
         placed[corner, :2] = np.array(seen[level]) + 0.5
     (back,) = turns.restore([placed], frame.shape)
-    away = back[list(EYES), :2] - np.floor(marks[list(EYES), :2]) - 0.5
+    away = back[list(EYE_CORNERS), :2] - np.floor(marks[list(EYE_CORNERS), :2]) - 0.5
     assert np.abs(away).max() < 1e-4
