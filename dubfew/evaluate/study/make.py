@@ -79,8 +79,9 @@ def make_study(
 
     Videos that a browser may not play are encoded anew, so near their source that nobody sees it.
     Every pair of systems is shown on every clip that both have, or, for grades, every system on
-    every clip that all have. The page deals order and sides to each viewer at random. Names of files on the page
-    say nothing; which is which stands in ``key.json``, which must not be given to viewers.
+    every clip that all have. The page deals order and sides to each viewer at random. Names of
+    files on the page say nothing; which is which stands in ``key.json``, which must not be
+    given to viewers.
 
     Args:
         systems: folder of each system's videos, by its name; clips have the same names in all.
