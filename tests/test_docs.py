@@ -159,6 +159,10 @@ def test_the_papers_rows_are_complete_and_counted() -> None:
     papers = {"003": 59, "001": 25, "000": 13, "002": 28, "004": 22}
     assert names == [f"{p}-{n:02d}" for p, count in papers.items() for n in range(1, count + 1)]
     assert all(len(row) == 5 and row[4] for row in rows)
+    files = [file for row in rows for file, _ in REFERENCE.findall(row[4])]
+    assert [
+        f for f in files if not any((base / f).is_file() for base in (ROOT, ROOT / "dubfew"))
+    ] == []
     states = ("done", "done, files", "in part", "missing")
     text = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| [^|]+((?:\| \d+ ){5})\|$", text, re.MULTILINE)
