@@ -1,9 +1,9 @@
 """The crop of DINet: nose to chin, its size set by the mouth and the chin.
 
 Source: Zhang et al. 2023, "DINet: Deformation Inpainting Network for Realistic Face Visually
-Dubbing on High Resolution Video" (arXiv 2303.03988), section 3, and the authors' published crop:
-half-size r from nose to chin or from corner to corner of the mouth, a box from r above the bridge
-of the nose to 2.25 r below it, and 1.25 r to both sides of the nose's base.
+Dubbing on High Resolution Video" (arXiv 2303.03988), "Implementation Details", and the published
+crop: half-size r from nose to chin or from corner to corner of the mouth, a box from r above the
+bridge of the nose to 2.25 r below it, and 1.25 r to both sides of the nose's base.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The file is the frozen graph of Mozilla's release 0.1 (``output_graph.pb``), add
 ``dubfew assets add deepspeech FILE``. TensorFlow runs it (``pip install 'dubfew[deepspeech]'``).
 
 Source: Zhang et al. 2023, "DINet: Deformation Inpainting Network for Realistic Face Visually
-Dubbing on High Resolution Video" (arXiv 2303.03988), section 4.1, and the published code for the
-input.
+Dubbing on High Resolution Video" (arXiv 2303.03988), "Implementation Details", and the published
+code for the input.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """DINet's SyncNet: a map of scores from the mouth in 256 x 256 px and the logits of speech.
 
 Source: Zhang et al. 2023, "DINet: Deformation Inpainting Network for Realistic Face Visually
-Dubbing on High Resolution Video" (arXiv 2303.03988), section 3.3; the layers as in the published
-code. Its training is not published: least squares to 1 and 0 is the counterpart of eq. 6.
+Dubbing on High Resolution Video" (arXiv 2303.03988), "Loss Function"; the layers as in the
+published code. Its training is not published: least squares to 1 and 0 is the counterpart of eq. 6.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _Residual(nn.Module):
 class ScoreMapSyncNet(SyncNetwork):
     """The network of the module's docstring; it has no normalization."""
 
-    # Zhang et al. 2023, DINet, section 4.1; its steps are not said.
+    # Zhang et al. 2023, DINet, "Implementation Details"; its steps are not said.
     paper_steps, paper_batch, paper_learning_rate = 370_000, 20, 1e-4
 
     def __init__(self, config: ScoreMapSyncConfig | None = None) -> None:

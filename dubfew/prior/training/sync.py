@@ -8,7 +8,7 @@ light tells it.
 
 Source: Prajwal et al. 2020, "A Lip Sync Expert Is All You Need for Speech to Lip Generation In The
 Wild" (arXiv 2008.10010), section 3.2, for pairs and loss; Muaz et al. 2023, SIDGAN, section 3.4,
-and Zhang et al. 2023, DINet, section 4.1, for rates, batches and steps.
+and Zhang et al. 2023, DINet, "Implementation Details", for rates, batches and steps.
 """
 
 from __future__ import annotations
