@@ -1,10 +1,12 @@
 """Make docs/benchmarks.md anew: run the benchmarks whose results are of another version, and write.
 
     python -m benchmarks --footage CLIPS [--sounds FOLDER] [--only NAME ...] [--minutes N]
+        [--since DAY]
     python -m benchmarks --page-only
 
 Each finished benchmark leaves one file in ``benchmarks/results``, so that an interrupted run goes
 on, and a page can be made of results of several versions; the page names the version of each.
+While commits go on, ``--since`` takes the results of the last days for those of this version.
 """
 
 from __future__ import annotations
@@ -55,6 +57,17 @@ PLAN = {
         "memory_evaluate",
     ),
     "memory_render": PlannedBenchmark("memory {footage}/ls_demo3.mp4", "memory_render"),
+    "known_faults": PlannedBenchmark(
+        "known_faults {footage}/grid_s8_bbae5n.mp4 --other {footage}/grid_bbaf2n.mpg --listen",
+        "known_faults",
+    ),
+    "known_faults_second": PlannedBenchmark(
+        "known_faults {footage}/grid_bbaf2n.mpg --other {footage}/grid_lbax4n.mpg --listen",
+        "known_faults",
+    ),
+    "known_faults_synthetic": PlannedBenchmark(
+        "known_faults --other {footage}/grid_bbaf2n.mpg --listen", "known_faults"
+    ),
     "track_speed": PlannedBenchmark("track --footage {footage} --only speed", "track"),
     "speed": PlannedBenchmark(
         "speed {footage}/ls_demo3.mp4 --drive audio --audio {sounds}/german1.wav", "speed"
@@ -155,6 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--only", nargs="+", choices=sorted(PLAN), metavar="NAME", help=", ".join(PLAN)
     )
     parser.add_argument("--again", action="store_true", help="also what is of this version")
+    parser.add_argument(
+        "--since",
+        metavar="DAY",
+        help="take results of this day (as in 2026-11-29) and later for those of this version",
+    )
     parser.add_argument("--minutes", type=float, help="begin nothing after so many minutes")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")
     parser.add_argument(
@@ -185,9 +203,12 @@ def _run_all(options: argparse.Namespace, folders: dict[str, Path]) -> list[str]
     failed = []
     for name in options.only or PLAN:
         known = read_result(name, RESULTS_FOLDER)
-        if known is not None and known.version == version and not options.again:
-            print(f"{name}: is of this version", file=sys.stderr)
-            continue
+        if known is not None and not options.again:
+            # Days compare as text.
+            is_recent = options.since is not None and known.day >= options.since
+            if known.version == version or is_recent:
+                print(f"{name}: is of version {known.version}, {known.day}", file=sys.stderr)
+                continue
         if options.minutes is not None and time.monotonic() - started > 60 * options.minutes:
             print(f"{name}: no time left", file=sys.stderr)
             continue

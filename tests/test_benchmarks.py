@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from benchmarks import likeness, memory, reenact, speed, watermark
+from benchmarks import known_faults, likeness, memory, reenact, speed, watermark
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
@@ -195,3 +195,43 @@ def test_frames_without_a_face_pass_unchanged(tmp_path: Path):
     for frames in (pasted(clip, nobody, [reference], centre), blurred(clip, nobody, centre)):
         (frame,) = frames
         np.testing.assert_array_equal(frame.to_rgb(), next(read_frames(clip)).to_rgb())
+
+
+def test_a_measure_reacts_from_three_times_the_noise_on():
+    # A seam of 0.07 is that of the clip encoded again.
+    assert known_faults.reacts("seam", 0.22, 0.07, 0.0)
+    assert not known_faults.reacts("seam", 0.20, 0.07, 0.0)
+    # The film itself has an open mouth in silence, so that a closed one differs as much.
+    assert known_faults.reacts("open_in_silence", 100.0, 31.0, 37.5)
+    assert known_faults.reacts("open_in_silence", 0.0, 31.0, 37.5)
+    assert not known_faults.reacts("open_in_silence", 38.0, 31.0, 37.5)
+    # Decibels of equal pictures are infinite, which JSON does not have.
+    assert known_faults.reacts("psnr_mouth", 30.0, 34.0, None)
+    assert not known_faults.reacts("psnr_mouth", 31.0, 34.0, None)
+    # Noise that is nearly none by chance, no values, and what only says where a change is.
+    assert not known_faults.reacts("opening_lag", 0.8, 0.0, 0.0)
+    assert not known_faults.reacts("seam", None, 0.07, 0.0)
+    assert not known_faults.reacts("unpainted", 0.0, 100.0, 100.0)
+
+
+def test_known_faults_are_shown_with_their_reactions():
+    values = {"seam": 0.0, "psnr_mouth": None}
+    result = {
+        "clip": "a.mp4",
+        "original": values,
+        "faults": {
+            "re-encoded": {"seam": 0.07, "psnr_mouth": 38.0},
+            "seam": {"seam": 0.9, "psnr_mouth": 37.0},
+        },
+    }
+    text = known_faults.document([result], {}, "machine")
+    assert "| measure | original | re-encoded | seam |" in text
+    assert "| `seam` | 0.000 | 0.070 | **0.900** |" in text
+    assert "| `psnr_mouth` | - | 38.00 | 37.00 |" in text
+
+
+def test_squared_distances_are_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    first, second = rng.uniform(0, 2000, (7, 2)), rng.uniform(0, 2000, (5, 2))
+    expected = ((first[:, None] - second) ** 2).sum(-1)
+    np.testing.assert_allclose(known_faults.squared_distances(first, second), expected, atol=1e-6)

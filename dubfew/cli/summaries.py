@@ -151,6 +151,8 @@ def format_evaluation(
         metrics: the metrics by name.
         verbose: True to add what each measure is.
     """
+    from dubfew.evaluate.compare import describe_unavailable
+
     warnings = []
     if result.same_line is False:
         warnings.append(
@@ -167,9 +169,11 @@ def format_evaluation(
     noise = {name: row.to_display() for name, row in result.floor.items()}
     rows = []
     for name, value in result.to_display().items():
+        if name in result.unavailable:
+            continue  # its long reason would push the verdicts out of sight
         metric = metrics.get(name)
         floor = [_format_noise(row.get(name)) for row in noise.values()]
-        # Text, such as "n/a: needs ...", and facts that are no metric have no grade.
+        # Text and facts that are no metric have no grade.
         if metric is None or isinstance(value, str):
             rows.append((name, format_value(value), "", *floor, "", ""))
             continue
@@ -187,6 +191,7 @@ def format_evaluation(
         )
     rows.insert(0, ("", "value", "95 %", *noise, "", ""))
     table = _align_columns(rows)
+    table += [f"n/a: {line}" for line in describe_unavailable(result.unavailable)]
     table += _format_parts(result.parts)
     table += [
         f"left as it was, {run.start:.2f} to {run.end:.2f} s: {run.reason}"

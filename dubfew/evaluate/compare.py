@@ -450,6 +450,22 @@ def start_measurements(
     return measurements, unavailable
 
 
+def describe_unavailable(unavailable: Mapping[str, str]) -> list[str]:
+    """Say what the measures without a value need, one line for each need.
+
+    Args:
+        unavailable: what each of them needs, by the measure's name.
+
+    Example:
+        >>> describe_unavailable({"closures": "--listen", "fvd": "FILE", "open_closed": "--listen"})
+        ['needs --listen: closures, open_closed', 'needs FILE: fvd']
+    """
+    names: dict[str, list[str]] = {}
+    for name, need in unavailable.items():
+        names.setdefault(need, []).append(name)
+    return [f"needs {need}: {', '.join(found)}" for need, found in names.items()]
+
+
 def _find_requirement(requirement: MetricRequirement, given: Mapping[str, Any]) -> Any:
     """Find the value of a requirement whose packages are installed; None without one."""
     # An argument, or else the environment, or a registered file.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dubfew.evaluate.compare import EvaluationResult
+from dubfew.evaluate.compare import UNPAINTED_METRIC, EvaluationResult, describe_unavailable
 from dubfew.evaluate.face_geometry import (
     FACE_CROP_SIZE_PX,
     LIP_POINTS,
@@ -25,7 +25,7 @@ from dubfew.evaluate.face_geometry import (
     mouth_opening,
 )
 from dubfew.evaluate.gate import BrokenLimit
-from dubfew.evaluate.metrics import METRICS
+from dubfew.evaluate.metrics import METRICS, Metric
 from dubfew.evaluate.regions import mouth_region
 from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
 from dubfew.media.mel import MEL_HOP_SAMPLES, SPEECH_SAMPLE_RATE_HZ
@@ -49,6 +49,8 @@ LOOP_CRF = 20
 # A frame is a moment to look at where a measure is this many times as far from its middle as half
 # of the frames are. Speech itself reaches three.
 MOMENT_SPREADS = 4.0
+# Rank of a moment in which a limit is not kept: above all others.
+BROKEN_SCORE = 1e9
 # Difference that is drawn at full strength in the heat map, 8-bit levels: plain to see.
 HEAT_LEVELS = 40.0
 # Level of sound that is drawn at the bottom, dB below full scale.
@@ -81,7 +83,7 @@ def write_evaluation_page(
         raise ValueError("the result has no clips: only evaluate() makes one that can be shown")
     # Where one video is longer than the other, only what both have was measured.
     track = track.select(slice(0, result.frames))
-    moments = find_worst_moments(result)[:MAX_MOMENTS]
+    moments = find_worst_moments(result, broken)[:MAX_MOMENTS]
     views = _collect_views(result, [row for row, _ in moments])
     # A curve that is flat or empty shows nothing and hides those that do.
     curves = {
@@ -113,19 +115,24 @@ def write_evaluation_page(
     write_html_page(path, f"Measures of {clips.output.name}", sections, note=note)
 
 
-def find_worst_moments(result: EvaluationResult) -> list[tuple[int, str]]:
-    """Find the frames that stand out from the rest in a measure, the worst first, and say in which.
+def find_worst_moments(
+    result: EvaluationResult, broken: Sequence[BrokenLimit] = ()
+) -> list[tuple[int, str]]:
+    """Find the frames to look at, the worst first, and say why.
 
-    A measure of which half of the frames have one value (such as 0) takes its spread from the
-    other frames.
+    First the worst frame of every place in which a limit is not kept, then frames that stand out
+    from the rest in a measure, and the worst frame of one that applies to any line, if it is poor:
+    what is bad throughout does not stand out. A measure of which half of the frames have one value
+    (such as 0) takes its spread from the other frames.
 
     Args:
         result: measures with values of frames.
+        broken: limits that the output does not keep.
 
     Returns:
         Frames and reasons.
     """
-    candidates = []
+    candidates = list(_find_broken_moments(result, broken))
     for name, curve in result.curves.items():
         metric = METRICS[name]
         # Every frame of another line would stand out.
@@ -139,14 +146,45 @@ def find_worst_moments(result: EvaluationResult) -> list[tuple[int, str]]:
         distances = np.abs(finite - middle)
         # A median, as a few bad frames would widen a deviation and hide themselves.
         spread = float(np.median(distances)) or float(distances.mean())
-        if spread <= 0:
-            continue
+        score = np.zeros(len(worse))
         with np.errstate(invalid="ignore"):
-            score = (worse - middle) / spread
+            if spread > 0:
+                score = (worse - middle) / spread
+        # Frames that were left as they were have a section of their own.
+        if not metric.needs_same_line and name != UNPAINTED_METRIC:
+            row = int(np.nanargmax(worse))
+            score[row] = max(score[row], MOMENT_SPREADS * _measure_poorness(metric, worse[row]))
         for row in np.flatnonzero(np.isfinite(score) & (score > MOMENT_SPREADS)):
             reason = f"{name} {curve.values[row]:.3g} {metric.unit}".rstrip()
             candidates.append((float(score[row]), int(row), reason))
     return pick_moments(candidates, result.clips.output_times) if result.clips else []
+
+
+def _find_broken_moments(
+    result: EvaluationResult, broken: Sequence[BrokenLimit]
+) -> Iterator[tuple[float, int, str]]:
+    """Find the worst frame of each place in which a limit is not kept."""
+    for limit in broken:
+        curve = result.curves.get(limit.metric)
+        if curve is None:
+            continue
+        metric = METRICS[limit.metric]
+        worse = np.nan_to_num(metric.badness(curve.values), nan=-np.inf)
+        for order, place in enumerate(limit.places):
+            row = place.first + int(np.argmax(worse[place.first : place.last + 1]))
+            reason = f"limit: {limit.metric} {curve.values[row]:.3g} {metric.unit}".rstrip()
+            # Before all others; the longest place comes first.
+            yield BROKEN_SCORE - order, row, reason
+
+
+def _measure_poorness(metric: Metric, worse: float) -> float:
+    """Scale how bad a frame is: 0 at the metric's "good", 1 at its "poor"; 0 without."""
+    if metric.good is None or metric.poor is None:
+        return 0.0
+    # Of a metric that should be near its best value, both are distances to it.
+    offset = metric.best if metric.direction == "closer" else 0.0
+    good, poor = metric.badness(np.array([metric.good, metric.poor]) + offset)
+    return float((worse - good) / (poor - good))
 
 
 @dataclass
@@ -310,6 +348,8 @@ def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResul
     )
     rows = []
     for name, value in result.to_display().items():
+        if name in result.unavailable:
+            continue
         metric = METRICS.get(name)
         unsure = metric is not None and metric.needs_same_line and result.same_line is False
         verdict = ""
@@ -331,10 +371,16 @@ def _table_section(result: EvaluationResult, floor: Mapping[str, EvaluationResul
         ]
         # The first cell is the row's head, for readers who hear the page.
         rows.append(
-            f"<tr><th>{cells[0]}</th>{''.join(f'<td>{cell}</td>' for cell in cells[1:])}</tr>"
+            f"<tr><th>{cells[0]}</th>"
+            + "".join(f'<td style="white-space:nowrap">{cell}</td>' for cell in cells[1:])
+            + "</tr>"
         )
     body = f'<table style="max-width:none"><tr>{header}</tr>{"".join(rows)}</table>'
-    return html_section("Measures", body)
+    missing = "".join(
+        f'<p class="key">Not measured: {html.escape(line)}</p>'
+        for line in describe_unavailable(result.unavailable)
+    )
+    return html_section("Measures", body + missing)
 
 
 def _moments_section(
@@ -389,12 +435,14 @@ def _opening_section(result: EvaluationResult) -> str:
         # First, so that it lies behind the curves of the mouths; scaled to their height.
         curves = {"sound": share * highest, **curves}
     key = (
-        '<p class="key">Strong line: lip gap of the output in eye-corner distances. Faint lines: '
-        "that of the original, and the loudness of the output's sound.</p>"
+        '<p class="key">Strong line: lip gap of the output in eye-corner distances. Faint line: '
+        "that of the original. Dotted: the loudness of the output's sound.</p>"
     )
     end = float(clips.output_times[-1])
     phones = draw_phones(clips.phones or (), float(clips.output_times[0]), end)
-    return html_section("Mouths and sound", render_curves_svg(track, curves) + phones + key)
+    return html_section(
+        "Mouths and sound", render_curves_svg(track, curves, dotted=("sound",)) + phones + key
+    )
 
 
 def has_value(values: NDArray[np.float64]) -> bool:

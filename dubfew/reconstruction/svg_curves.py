@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,7 @@ def render_curves_svg(
     track: Track,
     curves: Mapping[str, NDArray[np.float64]],
     shaded: NDArray[np.bool_] | None = None,
+    dotted: Collection[str] = (),
 ) -> str:
     """Draw measures of every frame over time.
 
@@ -60,6 +61,7 @@ def render_curves_svg(
         curves: values of one unit, by name; the last curve is drawn on top. NaN leaves a gap. [N]
             each
         shaded: True for each frame that is shaded; None shades the flagged ones. [N]
+        dotted: names of curves that are drawn with dots.
 
     Returns:
         SVG; "" for a track without frames.
@@ -81,7 +83,7 @@ def render_curves_svg(
             f'role="img" aria-label="{", ".join(curves)} by frame">',
             *_draw_flags_and_cuts(track, shaded, axes, num_columns),
             *_draw_grid(axes),
-            *_draw_curves(columns, axes),
+            *_draw_curves(columns, axes, dotted),
             _draw_times(track),
         ]
     )
@@ -121,9 +123,12 @@ def _draw_grid(axes: _PlotAxes) -> Iterator[str]:
         )
 
 
-def _draw_curves(columns: Mapping[str, NDArray[np.float64]], axes: _PlotAxes) -> Iterator[str]:
+def _draw_curves(
+    columns: Mapping[str, NDArray[np.float64]], axes: _PlotAxes, dotted: Collection[str]
+) -> Iterator[str]:
     """Draw every curve as lines, one per run of finite values."""
-    for index, values in enumerate(columns.values()):
+    for index, (name, values) in enumerate(columns.items()):
+        dots = ' stroke-dasharray="1.5 3"' if name in dotted else ""
         # The last curve stands out from the others.
         css_class = "line" if index == len(columns) - 1 else "other"
         for start, stop in iterate_runs(np.isfinite(values)):
@@ -131,7 +136,7 @@ def _draw_curves(columns: Mapping[str, NDArray[np.float64]], axes: _PlotAxes) ->
                 f"{axes.x_from_column(column + 0.5):.1f},{axes.y_from_value(values[column]):.1f}"
                 for column in range(start, stop)
             )
-            yield f'<polyline class="{css_class}" points="{points}"/>'
+            yield f'<polyline class="{css_class}"{dots} points="{points}"/>'
 
 
 def _draw_times(track: Track) -> str:

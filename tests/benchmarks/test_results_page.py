@@ -97,6 +97,10 @@ def test_what_is_of_this_version_is_not_run_again(
     assert (tmp_path / "runs").read_text() == "x"
     assert runner.main(["--footage", str(tmp_path), "--again"]) == 0
     assert (tmp_path / "runs").read_text() == "xx"
+    monkeypatch.setattr(runner, "describe_version", lambda: "def5678")
+    day = results_page.read_result("toy", results).day
+    assert runner.main(["--footage", str(tmp_path), "--since", day]) == 0
+    assert (tmp_path / "runs").read_text() == "xx"
     page = (tmp_path / "page.md").read_text()
     assert "`python -m benchmarks.toy CLIPS` (version abc1234" in page
     assert page.endswith("#### Speed\n\n| a |  |\n|---|---|\n| 1 |  |\n")

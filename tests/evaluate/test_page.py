@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from dubfew.evaluate.compare import EvaluationResult
+from dubfew.evaluate.compare import EvaluationResult, FrameRun
+from dubfew.evaluate.gate import BrokenLimit
 from dubfew.evaluate.metrics import FrameCurve
 from dubfew.evaluate.page import draw_phones, find_worst_moments
 from dubfew.speech.visemes import Phone
@@ -37,6 +38,27 @@ def test_moments_are_what_stands_out_and_the_worst_comes_first():
 def test_nothing_stands_out_of_a_plain_curve():
     assert find_worst_moments(result(seam=np.zeros(100))) == []
     assert find_worst_moments(result(seam=np.full(100, np.nan))) == []
+
+
+def test_what_is_poor_throughout_is_a_moment_and_a_broken_limit_comes_first():
+    flicker = np.full(100, 9.5)
+    flicker[60] = 9.9
+    seam = 0.2 + np.random.default_rng(0).normal(0, 0.02, 100)
+    seam[20] = 3.0
+    measured = result(flicker=flicker, seam=seam)
+    # Seam 3 has a score of far more spreads than the flicker's 4.8 times from good to poor.
+    assert find_worst_moments(measured)[0] == (20, "seam 3 8-bit levels per px")
+    # One of the hundred that are as poor.
+    assert find_worst_moments(measured)[1:] == [(60, "flicker 9.9 8-bit levels")]
+    place = FrameRun(50, 99, 2.0, 3.96, "")
+    broken = (BrokenLimit("flicker", "9.5, required at most 1.2", (place,)),)
+    moments = find_worst_moments(measured, broken)
+    assert moments[0] == (60, "limit: flicker 9.9 8-bit levels")
+    assert moments[1][0] == 20
+
+
+def test_good_frames_are_no_moments():
+    assert find_worst_moments(result(flicker=np.full(100, 1.0))) == []
 
 
 def test_measures_of_the_same_line_are_left_out_of_a_dub():
