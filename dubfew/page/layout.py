@@ -32,10 +32,16 @@ PRIVATE_EVENT: dict[str, Any] = {"api_visibility": "private"}
 # Beside Gradio's own rules: contrast, a table of jobs, videos side by side, two columns of facts.
 PAGE_CSS = """
 .or { color: inherit !important; }
+button[role=tab].selected { color: var(--primary-600) !important; }
 .dark button[role=tab].selected { color: var(--primary-300) !important; }
 [role=alert] { border-left: .3rem solid var(--error-border-color, #b91c1c); padding-left: .6rem; }
 .jobs { width: 100%; border-collapse: collapse; }
 .jobs th, .jobs td { text-align: left; padding: .4rem .6rem; }
+.jobs th, .jobs td { border-color: var(--border-color-primary) !important; }
+.jobs progress { appearance: none; height: .6rem; background: var(--border-color-primary); }
+.jobs progress::-webkit-progress-bar { background: var(--border-color-primary); }
+.jobs progress::-webkit-progress-value { background: var(--primary-600); }
+.jobs progress::-moz-progress-bar { background: var(--primary-600); }
 .output { display: flex; flex-wrap: wrap; gap: 1rem; }
 .output figure { flex: 1 1 18rem; margin: 0; min-width: 0; }
 .output video, .output svg { width: 100%; max-height: 60vh; }
