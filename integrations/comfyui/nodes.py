@@ -251,13 +251,16 @@ class VerifyMarks(io.ComfyNode):
                 io.Boolean.Output(display_name="intact"),
                 io.String.Output(display_name="findings"),
             ],
+            # ComfyUI runs only what leads to such a node.
+            is_output_node=True,
         )
 
     @classmethod
     def execute(cls, video: Input.Video) -> io.NodeOutput:
         with stored_video(video) as path:
             report = verify_marks(path, progress=show_progress())
-        return io.NodeOutput(report.intact, "\n".join(report.findings))
+        findings = "\n".join(report.findings)
+        return io.NodeOutput(report.intact, findings, ui=ui.PreviewText(findings))
 
 
 class DubfewExtension(ComfyExtension):

@@ -212,7 +212,9 @@ def install_stand_in(monkeypatch: pytest.MonkeyPatch, output: Path) -> Progress:
             "InputImpl": SimpleNamespace(VideoFromFile=VideoFromFile),
             "io": io,
             "ui": SimpleNamespace(
-                SavedResult=lambda *arguments: arguments, PreviewVideo=lambda files: files
+                SavedResult=lambda *arguments: arguments,
+                PreviewVideo=lambda files: files,
+                PreviewText=lambda text: text,
             ),
         },
     }

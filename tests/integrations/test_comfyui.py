@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -71,6 +73,45 @@ def test_every_node_of_the_workflows_exists(nodes) -> None:
                     source = steps[value[0]]["class_type"]
                     if source in known:
                         assert value[1] < len(known[source].define_schema().outputs)
+
+
+def test_every_step_of_a_workflow_is_run(nodes) -> None:
+    # ComfyUI runs only the nodes that an output node needs.
+    outputs = {
+        name for name, node in list_nodes(nodes).items() if node.define_schema().is_output_node
+    }
+    for path in sorted((PACK / "workflows").glob("*.json")):
+        steps = json.loads(path.read_text("utf-8"))
+        waiting = [key for key, step in steps.items() if step["class_type"] in outputs]
+        run: set[str] = set()
+        while waiting:
+            key = waiting.pop()
+            run.add(key)
+            links = [each for each in steps[key]["inputs"].values() if isinstance(each, list)]
+            waiting += [link[0] for link in links]
+        ours = {key for key, step in steps.items() if step["class_type"].startswith("Dubfew")}
+        assert ours <= run, path.name
+
+
+def test_the_lines_of_the_guide(tmp_path: Path) -> None:
+    root = PACK.parents[1]
+    lines = (root / "docs" / "guides" / "comfyui.md").read_text("utf-8").split("```\n")[1]
+    # Programs that would reach the network: pip does nothing, git copies this checkout's folder.
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    clone = f'mkdir dubfew && cp -r "{PACK.parent}" dubfew/'
+    for name, body in (("pip", "true"), ("git", clone)):
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    (tmp_path / "ComfyUI" / "custom_nodes").mkdir(parents=True)
+    path = f"{programs}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-ec", lines], cwd=tmp_path, env={"PATH": path}, check=True)
+    copied = tmp_path / "ComfyUI" / "custom_nodes" / "dubfew"
+    assert (copied / "__init__.py").read_text() == (PACK / "__init__.py").read_text()
+    assert {each.name for each in (copied / "workflows").iterdir()} == {
+        "learn_and_dub.json",
+        "edit_motion.json",
+    }
 
 
 def test_without_an_actor(nodes) -> None:
