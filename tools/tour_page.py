@@ -56,12 +56,14 @@ class TourReport:
         hosts: hosts that the browser asked.
         errors: errors of the browser's console.
         facts: what else was checked, by name.
+        failures: parts of the tour that could not be finished, and why.
     """
 
     violations: dict[str, list[str]] = field(default_factory=dict)
     hosts: set[str] = field(default_factory=set)
     errors: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 class PageTour:
@@ -205,7 +207,7 @@ def learn_and_dub(tour: PageTour, home: Path) -> None:
         page.get_by_role("option").first.click()
         page.locator(".output video").last.wait_for()
         page.wait_for_function(
-            "[...document.querySelectorAll('.output video')].every(v => v.readyState > 0)"
+            "[...document.querySelectorAll('.output video')].every(v => v.readyState > 1)"
         )
         tour.look(page, "flow-05-dubbed-390-dark")
     kept = tour.out / "dubbed.mp4"
@@ -247,7 +249,7 @@ def compare_and_ask(tour: PageTour) -> None:
         page.get_by_text("Give viewers the folder").wait_for(timeout=120_000)
         tour.look(page, "flow-09-study")
         with page.expect_download() as given:
-            page.locator("a[download]", has_text="study").first.click()
+            page.locator("a[download='study.zip']").click()
         archive = tour.out / "study.zip"
         given.value.save_as(archive)
         answers = answer_study(tour, archive, kept.stem)
@@ -394,6 +396,7 @@ def summarize(report: TourReport) -> str:
         f"Errors of the browser's console: {len(report.errors)}.",
         *(f"{name}: {value}" for name, value in report.facts.items()),
         *(f"{name}: {'; '.join(found)}" for name, found in report.violations.items() if found),
+        *(f"not finished, {part}: {why}" for part, why in report.failures.items()),
         *dict.fromkeys(report.errors),
     ]
     return "\n\n".join(lines) + "\n"
@@ -436,7 +439,7 @@ def _to_planes(rgb: Any) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the tour; the exit code is 1 if axe-core found something or another host was asked."""
+    """Run the tour; the exit code is 1 if anything was found or could not be finished."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     parser.add_argument("--chromium", help="browser; default: Playwright's own")
@@ -449,7 +452,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="judge needs the video of an earlier dub in the folder, actors one who was learned",
     )
     options = parser.parse_args(arguments)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dubfew-tour-") as name:
@@ -486,7 +489,11 @@ def main(arguments: list[str] | None = None) -> int:
                         "uploads": lambda: upload_together(tour),
                     }.items():
                         if part in options.only:
-                            run()
+                            try:
+                                run()
+                            except (Error, SystemExit) as error:
+                                # The other parts are still seen.
+                                tour.report.failures[part] = str(error).splitlines()[0]
                 finally:
                     # What was seen before something failed is said, too.
                     text = summarize(tour.report)
@@ -497,7 +504,8 @@ def main(arguments: list[str] | None = None) -> int:
             server.terminate()
             server.wait()
     foreign = tour.report.hosts - {"127.0.0.1", "data:", "blob:", "file:"}
-    return 1 if any(tour.report.violations.values()) or foreign else 0
+    bad = any(tour.report.violations.values()) or foreign or tour.report.failures
+    return 1 if bad else 0
 
 
 def _wait_for_server(url: str, server: subprocess.Popen[bytes]) -> None:
