@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from dubfew.client import Client
 from dubfew.jobs import worker
 from dubfew.jobs.store import JobStore
@@ -46,7 +48,8 @@ class LoadResult:
         kills: number of kills of the server.
         begun_again: number of jobs that were begun more than once.
         seconds: time of the run, s.
-        server_mb: memory of the server at the first and at the last look, MB.
+        server_mb: memory of the server after a quarter of the run and at its end, MB.
+        worker_mb: memory of the largest worker at the same times, MB.
         spread: largest difference between the jobs that any two clients had done, at any moment
             while all of them had jobs waiting.
     """
@@ -59,6 +62,7 @@ class LoadResult:
     begun_again: int
     seconds: float
     server_mb: tuple[float, float]
+    worker_mb: tuple[float, float]
     spread: int
 
 
@@ -137,7 +141,7 @@ def measure_load(
             failures.append(f"client {number}: {error}")
 
     threads = [threading.Thread(target=drive, args=(number,)) for number in range(clients)]
-    memory: list[float] = []
+    memory: list[tuple[float, float]] = []
     spread = 0
     try:
         for thread in threads:
@@ -157,7 +161,7 @@ def measure_load(
                 server.wait()
                 killed += 1
                 server = subprocess.Popen(command)
-            memory.append(_resident_mb(server.pid))
+            memory.append(_memory_mb(server.pid))
     finally:
         server.terminate()
         server.wait(60)
@@ -166,7 +170,9 @@ def measure_load(
     notes = folder / DONE_NAME
     lines = notes.read_text().split() if notes.exists() else []
     counts = Counter(lines)
-    steady = [each for each in memory if each > 0] or [0.0]
+    # Without the moments after a kill, in which nothing or no worker runs.
+    steady = [each for each in memory if min(each) > 0] or [(0.0, 0.0)]
+    (server_early, worker_early), (server_late, worker_late) = steady[len(steady) // 4], steady[-1]
     return LoadResult(
         jobs=len(found),
         done=sum(job.state == "done" for job in found),
@@ -175,7 +181,8 @@ def measure_load(
         kills=killed,
         begun_again=sum(job.attempts > 1 for job in found),
         seconds=time.monotonic() - began,
-        server_mb=(steady[len(steady) // 4], steady[-1]),
+        server_mb=(server_early, server_late),
+        worker_mb=(worker_early, worker_late),
         spread=spread,
     )
 
@@ -188,13 +195,14 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _resident_mb(pid: int) -> float:
-    """Resident memory of a process, MB; 0 where it is not known."""
+def _memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory of the server and of its largest worker, MB; 0 where there is none."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        server = psutil.Process(pid)
+        workers = [each.memory_info().rss for each in server.children(recursive=True)]
+        return server.memory_info().rss / 1e6, max(workers, default=0) / 1e6
+    except psutil.Error:
+        return 0.0, 0.0
 
 
 def main() -> None:
