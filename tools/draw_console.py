@@ -2,7 +2,7 @@
 
     python -m tools.draw_console SESSION.txt docs/pictures/NAME.svg
 
-A line that begins with ``$ `` is a command. The picture loads no font: it uses the reader's own.
+A line that begins with ``$`` is a command. The picture loads no font: it uses the reader's own.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ def draw_console(session: str) -> str:
     Returns:
         A picture as SVG.
     """
-    lines = session.rstrip().expandtabs().splitlines()
+    # SVG joins spaces to one, but not those that do not break.
+    lines = session.rstrip().expandtabs().replace(" ", "\u00a0").splitlines()
     width = round(max(map(len, lines), default=0) * CHARACTER_PX + 2 * MARGIN_PX)
     height = len(lines) * LINE_PX + 2 * MARGIN_PX
     texts = [
         f'<text x="{MARGIN_PX}" y="{MARGIN_PX + LINE_PX * number + FONT_PX}" '
         f'textLength="{len(line) * CHARACTER_PX:.1f}" '
-        f'fill="{COMMAND if line.startswith("$ ") else ANSWER}">{escape(line)}</text>'
+        f'fill="{COMMAND if line.startswith("$") else ANSWER}">{escape(line)}</text>'
         for number, line in enumerate(lines)
         if line
     ]
@@ -41,7 +42,7 @@ def draw_console(session: str) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
             f'width="{width}" height="{height}" font-family="monospace" '
-            f'font-size="{FONT_PX}" xml:space="preserve">',
+            f'font-size="{FONT_PX}">',
             f'<rect width="{width}" height="{height}" rx="8" fill="{GROUND}"/>',
             *texts,
             "</svg>\n",
