@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
@@ -21,6 +22,11 @@ _PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dubfew", derandomize=True, **_PATIENT)
 settings.register_profile("explore", **_PATIENT)
 settings.load_profile("dubfew")
+
+# Where developers keep their own actors, keys and options is nothing to the tests, nor to the
+# programs that they start.
+for _name in ("DUBFEW_HOME", "DUBFEW_KEYS", "DUBFEW_PASSPHRASE", "DUBFEW_CONFIG"):
+    os.environ.pop(_name, None)
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and every program that they
 # start inherits that: what an interruption does could not be tested.
