@@ -191,12 +191,16 @@ def describe_gain(before: FootageCoverage, after: FootageCoverage) -> tuple[tupl
     """
     verdicts = {each.sound: each.verdict for each in before.sounds}
     rank = {"missing": 0, "near": 1, "shown": 2}
-    gained = [
-        f"{each.sound} ({verdicts[each.sound]}, now {each.verdict})"
-        for each in after.sounds
-        if rank[each.verdict] > rank[verdicts[each.sound]]
-    ]
-    missing = [each.sound for each in after.sounds if each.verdict == "missing"]
+    gained, lost, missing = [], [], []
+    for each in after.sounds:
+        old = verdicts[each.sound]
+        change = f"{each.sound} ({old}, now {each.verdict})"
+        if rank[each.verdict] > rank[old]:
+            gained.append(change)
+        elif rank[each.verdict] < rank[old]:
+            lost.append(change)
+        elif each.verdict == "missing":
+            missing.append(f"{each.sound} ({each.words})")
     counts = [
         f"{name} {count} to {after.openings[name]}"
         for name, count in before.openings.items()
@@ -213,7 +217,9 @@ def describe_gain(before: FootageCoverage, after: FootageCoverage) -> tuple[tupl
     ]
     return (
         ("Sounds gained", ", ".join(gained) or "none"),
-        ("Still missing", " ".join(missing) or "none"),
+        # The style of both asks for other mouths than that of the first.
+        *((("Sounds lost", ", ".join(lost)),) if lost else ()),
+        ("Still missing", ", ".join(missing) or "none"),
         ("Frames", ", ".join(counts) or "no more"),
         ("Poses", f"{'; '.join(poses)} degrees" if poses else "no others"),
     )

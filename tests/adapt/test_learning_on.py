@@ -74,7 +74,8 @@ def test_footage_is_added_as_a_new_revision(tmp_path):
         dubfew.adapt(more, actor="nobody", add=True, registry=registry)
     result = dubfew.adapt(more, actor="mary", add=True, steps=0, registry=registry)
     assert (result.revision, result.frames) == (2, 3)
-    assert [title for title, _ in result.gained][:2] == ["Sounds gained", "Still missing"]
+    titles = [title for title, _ in result.gained if title != "Sounds lost"]
+    assert titles == ["Sounds gained", "Still missing", "Frames", "Poses"]
     assert registry.open("mary").number == 2
     stored = [registry.open("mary", number) for number in (1, 2)]
     before, after = (
@@ -99,16 +100,23 @@ def test_footage_is_added_as_a_new_revision(tmp_path):
 def test_a_gain_is_told_in_words():
     before = measure_actor_coverage("mary", registry=Registry(mary_folder() / "home"))
     sounds = (SoundCoverage("u", "missing", 1.4, "who"), SoundCoverage("m", "shown", 0.1, "mama"))
+    sounds += (SoundCoverage("w", "missing", 1.5, "we, away"),)
     before = replace(before, sounds=sounds, openings={"closed": 1, "wide": 0}, yaw=(-2.0, 3.0))
     after = replace(
         before,
-        sounds=(replace(sounds[0], verdict="near"), sounds[1]),
+        sounds=(replace(sounds[0], verdict="near"), *sounds[1:]),
         openings={"closed": 1, "wide": 5},
         yaw=(-12.0, 3.0),
     )
     assert describe_gain(before, after) == (
         ("Sounds gained", "u (missing, now near)"),
-        ("Still missing", "none"),
+        ("Still missing", "w (we, away)"),
         ("Frames", "wide 0 to 5"),
         ("Poses", "turned -2 to 3, now -12 to 3 degrees"),
+    )
+    # What is no longer shown was not missing before.
+    assert describe_gain(after, replace(after, sounds=sounds))[:3] == (
+        ("Sounds gained", "none"),
+        ("Sounds lost", "u (near, now missing)"),
+        ("Still missing", "w (we, away)"),
     )
