@@ -126,6 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
     given = parser.parse_args(arguments)
     parts = given.only.split(",")
+    # The nodes of a cluster on this machine inherit the environment.
+    for name in ("DUBFEW_HOME", "DUBFEW_KEYS"):
+        os.environ.pop(name, None)
     programme = Programme(given)
     for part in PARTS:
         if part in parts:
@@ -223,9 +226,7 @@ class Programme:
         write_atomic(self.folder / "media.json", json.dumps(hashes).encode())
         began = os.times()
         code, text = self._finish(self._start("dubbed"))
-        spent = os.times()
-        processor = sum(spent[2:4]) - sum(began[2:4])
-        return {"code": code, "result": text, "processor_s": round(processor, 1)}
+        return {"code": code, "result": text, "processor_s": _children_seconds(began)}
 
     def check(self) -> dict[str, Any]:
         """Compare the new timelines with the original, cut by cut and frame by frame."""
@@ -363,7 +364,7 @@ class Programme:
     def singles(self) -> dict[str, Any]:
         """Render every shot by a command of its own."""
         table = self.folder / "dubbed" / ".dubfew-conform" / "shots.jsonl"
-        times = []
+        times, spent = [], os.times()
         for line in table.read_text().splitlines():
             row = json.loads(line)
             out = self.folder / "singles" / row["out"]
@@ -382,6 +383,7 @@ class Programme:
         return {
             "renders": len(times),
             "sum_s": round(sum(times), 1),
+            "processor_s": _children_seconds(spent),
             **self._compare_outputs("singles"),
         }
 
@@ -707,6 +709,11 @@ def _list_children(parent: int) -> list[int]:
         return [int(x) for x in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _children_seconds(began: os.times_result) -> float:
+    """Return the processor time of all commands that have ended since a moment, s."""
+    return round(sum(os.times()[2:4]) - sum(began[2:4]), 1)
 
 
 def _finished_outputs(folder: Path) -> list[str]:
