@@ -9,7 +9,16 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from benchmarks import known_faults, likeness, memory, reenact, speed, watermark
+from benchmarks import (
+    fault_files,
+    known_faults,
+    likeness,
+    memory,
+    odd_footage,
+    reenact,
+    speed,
+    watermark,
+)
 from benchmarks.baselines import Reference, blurred, pasted
 from benchmarks.common import machine, machine_line, markdown_table, write_results
 from benchmarks.footage import count_frames, delayed, looped, split_clip, write_frames
@@ -51,7 +60,9 @@ def centre(index: int) -> np.ndarray:
     return region
 
 
-@pytest.mark.parametrize("benchmark", [reenact, speed, memory, watermark, likeness])
+@pytest.mark.parametrize(
+    "benchmark", [reenact, speed, memory, watermark, likeness, fault_files, odd_footage]
+)
 def test_they_start(benchmark, capsys):
     with pytest.raises(SystemExit) as stopped:
         benchmark.main(["--help"])
