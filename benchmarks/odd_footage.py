@@ -64,7 +64,8 @@ from dubfew.reconstruction.tracking import track_video
 from dubfew.registry import Registry
 
 CLIP = FOOTAGE / "hdtf_RD_Radio18.mp4"
-NUM_FRAMES = 10
+# Frames of a scene. FFmpeg does not tell where the picture of a shorter Matroska file begins.
+NUM_FRAMES = 12
 # Loss beside the ideal from which a row is wrong, dB; and that of rows whose pixels or colors are
 # others than the plain scene's.
 MAX_LOSS_DB, MAX_CONVERTED_LOSS_DB = 1.5, 2.0

@@ -100,7 +100,7 @@ HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
 # which the frames that follow are. A gray microphone covers all of it; in clean film, and with a
 # microphone beside the mouth, it is 0.02 at most.
 AROUND_LIPS, KEPT_AROUND_LIPS = 0.7, 0.5
-# Frames for which a thing that was found stays where it was.
+# Frames for which a thing that was found stays where it was, and goes on to hide the mouth.
 MAX_LOST_FRAMES = 2
 # Frames in a row from which things before the face are reported: captions and microphones stay for
 # longer. At the far side of a turned jaw the background is taken for a thing in a frame or two, and
@@ -160,8 +160,9 @@ class LightTracker:
         # Painted frames with such a veil, and frames until one is looked for again.
         self.veiled = 0
         self._unveiled_frames = 0
-        # Whether it hid the mouth.
+        # Whether it hid the mouth, and frames for which it does so after the last certain one.
         self._was_hidden = False
+        self._hidden_frames_left = 0
         # Frames since it was found.
         self._lost_frames = 0
         # Frames in which something lies over the face for long enough, frames in a row that it does
@@ -293,7 +294,15 @@ class LightTracker:
             # Hair and collars at the jaw's border count for the light alone.
             inside = inputs.alpha[0, 0].cpu().numpy() > 0
             is_overlaid = not is_hidden and bool((self.overlay.mask & inside).any())
-        self._count_overlaid(is_overlaid)
+        if is_hidden:
+            self._hidden_frames_left = MAX_LOST_FRAMES
+        elif goes_on and self.overlay is not None and self._hidden_frames_left > 0:
+            # A thing whose upper edge is not found for a frame hides the lips nevertheless.
+            self._hidden_frames_left -= 1
+            is_hidden = True
+        else:
+            self._hidden_frames_left = 0
+        self._count_overlaid(is_overlaid and not is_hidden)
         self.hidden += is_hidden
         self.opacity = 0.0 if is_hidden else self.opacity
         self._was_hidden = is_hidden

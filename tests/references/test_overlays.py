@@ -15,6 +15,7 @@ from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
 from dubfew.references.light_match import (
     AROUND_LIPS,
     HIDDEN_LIPS,
+    MAX_LOST_FRAMES,
     MIN_REPORTED_FRAMES,
     SHOWN_LIPS,
     LightTracker,
@@ -235,6 +236,11 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
     assert reason == "mouth hidden"
     assert show(3, 1)[0] == ""
     assert "2 frames left as they are: something" in tracker.describe_unmatched()
+    # While it lies over the chin the mouth is left for some frames more: its edge may be unseen.
+    assert show(-7, 2)[0] == "mouth hidden"
+    below = [show(7, 2) for _ in range(MAX_LOST_FRAMES + 1)]
+    assert all(share < SHOWN_LIPS for _, share in below)
+    assert [reason for reason, _ in below] == ["mouth hidden"] * MAX_LOST_FRAMES + [""]
 
 
 @pytest.mark.parametrize("gray", [70, 110])
