@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from dubfew.errors import DubfewError
 from dubfew.evaluate.compare import FIELD_NAMES, EvaluationResult, evaluate
 from dubfew.evaluate.intervals import bootstrap_mean
 from dubfew.evaluate.metrics import METRICS
-from dubfew.evaluate.perceptual.frechet import FeatureStatistics, frechet_distance
+from dubfew.evaluate.perceptual.frechet import pool_distance
 from dubfew.progress import ProgressCallback, no_progress
 
 # Values that stand for no metric.
@@ -151,17 +151,6 @@ def summarize(results: Mapping[str, EvaluationResult], failed: Mapping[str, str]
         if len(finite) > 1:
             intervals[name] = bootstrap_mean(values)
     for name in {name for result in results.values() for name in result.sets}:
-        means[name] = _pool([result.sets[name].statistics for result in results.values()])
+        means[name] = pool_distance(result.sets[name].statistics for result in results.values())
         intervals.pop(name, None)  # a mean of distances is not the distance of the pool
     return FolderResult(results, means, intervals, failed)
-
-
-def _pool(pairs: Sequence[tuple[FeatureStatistics, FeatureStatistics]]) -> float:
-    """Frechet distance of the features of all clips together."""
-    both = []
-    for side in zip(*pairs, strict=True):
-        pooled = FeatureStatistics(len(side[0].mean))
-        for statistics in side:
-            pooled.merge(statistics)
-        both.append(pooled)
-    return frechet_distance(both[0], both[1])

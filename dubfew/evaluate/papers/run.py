@@ -8,7 +8,7 @@ import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,19 @@ from dubfew.adapt.pipeline import adapt
 from dubfew.errors import DubfewError
 from dubfew.evaluate.compare import evaluate
 from dubfew.evaluate.folders import FolderResult, evaluate_folder, list_videos, summarize
+from dubfew.evaluate.papers.plot import ProtocolRow, plot_protocol
 from dubfew.evaluate.papers.protocols import (
     FIRST_FRAME,
     PROTOCOLS,
     VARIANTS,
     PaperProtocol,
     load_published,
+)
+from dubfew.evaluate.perceptual.frechet import (
+    StatisticsPair,
+    pool_distance,
+    read_statistics,
+    write_statistics,
 )
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
 from dubfew.progress import ProgressCallback, no_progress
@@ -35,6 +42,8 @@ from dubfew.version import __version__
 
 # Frames per second of all protocols.
 PROTOCOL_FPS = Fraction(25)
+# Measures of sets of features: of several clips they have one value, that of all frames.
+POOLED_MEASURES = ("fid", "fvd")
 # Fewest frames to learn from and to measure: a second each.
 MIN_FRAMES = 25
 # Share of a clip that is measured where it is too short for the protocol.
@@ -51,6 +60,8 @@ class ProtocolCell:
         variant: one of ``VARIANTS``.
         values: measures by name; None without a value.
         shortened: True if the clip was too short for the protocol.
+        sets: statistics of features, by measure, as long as they are not stored.
+        sets_file: file that stores them; None for none.
     """
 
     clip: str
@@ -58,6 +69,8 @@ class ProtocolCell:
     variant: str
     values: Mapping[str, float | None]
     shortened: bool
+    sets: Mapping[str, StatisticsPair] = field(default_factory=dict, repr=False, compare=False)
+    sets_file: Path | None = None
 
 
 def run_protocol(
@@ -90,7 +103,7 @@ def run_protocol(
         progress: function that is called with the state of each step.
 
     Returns:
-        The table as Markdown; it is in ``out`` as well, and as CSV.
+        The table as Markdown; it is in ``out`` as well, and as CSV and as a plot.
 
     Raises:
         DubfewError: There is no such protocol or no clip can be used.
@@ -129,7 +142,12 @@ def run_protocol(
                         continue
                     stored = {"setting": setting, "values": dict(cell.values)}
                     stored["shortened"] = cell.shortened
-                    # Stored at once, so that an interrupted run goes on from here.
+                    # Stored at once, so that an interrupted run goes on from here. The values come
+                    # last: without them the cell is not done. The sets of all cells together would
+                    # fill the memory.
+                    if cell.sets:
+                        write_statistics(_name_sets_file(file), cell.sets)
+                        cell = replace(cell, sets={}, sets_file=_name_sets_file(file))
                     write_atomic(file, json.dumps(stored, indent=1).encode())
                 cells.append(cell)
     if not cells:
@@ -137,7 +155,13 @@ def run_protocol(
     text = _document(name, protocol, cells, failed, is_dataset)
     write_atomic(out / f"{name}.md", text.encode())
     write_atomic(out / f"{name}.csv", _to_csv(protocol, cells).encode())
+    plot_protocol(out / f"{name}.svg", f"{name}: {protocol.title}", _collect_rows(protocol, cells))
     return text
+
+
+def _name_sets_file(file: Path) -> Path:
+    """Name the file of features beside the file of a cell."""
+    return file.with_suffix(".npz")
 
 
 def _read_cell(file: Path, setting: Mapping[str, Any]) -> ProtocolCell | None:
@@ -147,7 +171,14 @@ def _read_cell(file: Path, setting: Mapping[str, Any]) -> ProtocolCell | None:
         if stored["setting"] != setting:
             return None
         place = (setting["clip"], setting["known"], setting["variant"])
-        return ProtocolCell(*place, stored["values"], stored["shortened"])
+        values = stored["values"]
+        sets_file = None
+        # A value without its set of features cannot be pooled.
+        if any(values.get(name) is not None for name in POOLED_MEASURES):
+            sets_file = _name_sets_file(file)
+            if not sets_file.exists():
+                return None
+        return ProtocolCell(*place, values, stored["shortened"], sets_file=sets_file)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -179,13 +210,15 @@ def _run_cell(
             registry=registry,
             progress=progress,
         )
-        values = evaluate(test, output, progress=progress).to_json()
+        result = evaluate(test, output, progress=progress)
+    values = result.to_json()
     return ProtocolCell(
         setting["clip"],
         setting["known"],
         setting["variant"],
         {name: values.get(name) for name in protocol.measures},
         shortened,
+        {name: result.sets[name].statistics for name in protocol.measures if name in result.sets},
     )
 
 
@@ -250,22 +283,18 @@ def _document(
     # Values on own footage must never look like the paper's, so every row says what it was measured
     # on.
     place = protocol.dataset if is_dataset else "own clips"
-    rows = []
-    for known in protocol.known_frames:
-        for variant in VARIANTS:
-            found = [cell for cell in cells if (cell.known, cell.variant) == (known, variant)]
-            means = [
-                _mean([cell.values.get(measure) for cell in found]) for measure in protocol.measures
-            ]
-            if found:
-                rows.append([variant, f"{place}, {known} known", len(found), *means])
+    rows = [
+        [row.variant, f"{place}, {row.known} known", row.count, *row.means.values()]
+        for row in _collect_rows(protocol, cells)
+    ]
     shortened = len({cell.clip for cell in cells if cell.shortened})
     parts = [
         f"# {name}: {protocol.title}",
         ", ".join(f"{key} {value}" for key, value in machine().items()),
         markdown_table(["system", "clips", "number", *protocol.measures], rows),
         "A dash: not measured, because weights or a package are missing (`dubfew assets list`). "
-        "FID and FVD here are means over the clips; papers pool all frames.",
+        "FID and FVD pool the frames of all clips, as papers do; the CSV file has those of single "
+        "clips.",
     ]
     if not is_dataset:
         parts.append(
@@ -285,9 +314,31 @@ def _document(
     return "\n\n".join(parts) + "\n"
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    found = [value for value in values if value is not None]
-    return sum(found) / len(found) if found else None
+def _collect_rows(protocol: PaperProtocol, cells: Sequence[ProtocolCell]) -> list[ProtocolRow]:
+    """Collect the cells of each condition that has any, in the order of the table."""
+    rows = []
+    for known in protocol.known_frames:
+        for variant in VARIANTS:
+            found = [cell for cell in cells if (cell.known, cell.variant) == (known, variant)]
+            if found:
+                values = {
+                    measure: [cell.values.get(measure) for cell in found]
+                    for measure in protocol.measures
+                }
+                means = {measure: _summarize_cells(measure, found) for measure in protocol.measures}
+                rows.append(ProtocolRow(variant, known, len(found), means, values))
+    return rows
+
+
+def _summarize_cells(measure: str, cells: Sequence[ProtocolCell]) -> float | None:
+    """Average a measure over clips; of a set of features, pool the clips. None without a value."""
+    values = [value for cell in cells if (value := cell.values.get(measure)) is not None]
+    if not values:
+        return None
+    if measure in POOLED_MEASURES:
+        files = [cell.sets_file for cell in cells if cell.sets_file is not None]
+        return pool_distance(read_statistics(file, measure) for file in files)
+    return sum(values) / len(values)
 
 
 def _to_csv(protocol: PaperProtocol, cells: Sequence[ProtocolCell]) -> str:

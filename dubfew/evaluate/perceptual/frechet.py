@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dubfew.utils.files import write_atomic
+
+# Eigenvalues of a scatter, relative to the largest, below which they are rounding errors.
+RANK_TOLERANCE = 1e-12
 # Fewest vectors with which a covariance says anything.
 MIN_VECTORS = 2
 
@@ -59,6 +67,81 @@ class FeatureStatistics:
         )
         self.mean = self.mean + shift * (other.count / total)
         self.count = total
+
+    def factorize(self) -> NDArray[np.float32]:
+        """Factorize the scatter F^T F: far smaller than the matrix where vectors are few. [R, D]"""
+        values, vectors = np.linalg.eigh(self._scatter)
+        kept = values > RANK_TOLERANCE * max(float(values[-1]), 0.0)
+        return (vectors[:, kept] * np.sqrt(values[kept])).T.astype(np.float32)
+
+    @classmethod
+    def from_factor(cls, count: int, mean: NDArray, factor: NDArray) -> FeatureStatistics:
+        """Make the statistics of a number of vectors with a mean [D] and a `factorize` [R, D]."""
+        statistics = cls(len(mean))
+        statistics.count, statistics.mean = count, np.asarray(mean, np.float64)
+        wide = np.asarray(factor, np.float64)
+        statistics._scatter = wide.T @ wide
+        return statistics
+
+
+# Statistics of the original's and of the output's features.
+StatisticsPair = tuple[FeatureStatistics, FeatureStatistics]
+
+
+def write_statistics(path: Path, sets: Mapping[str, StatisticsPair]) -> None:
+    """Write the statistics of sets of features to an .npz file, atomically.
+
+    Args:
+        path: file to write.
+        sets: statistics by the name of the measure.
+    """
+    arrays = {
+        f"{name}.{side}.{part}": value
+        for name, pair in sets.items()
+        for side, each in enumerate(pair)
+        for part, value in (
+            ("count", np.array(each.count)), ("mean", each.mean), ("factor", each.factorize())
+        )
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomic(path, buffer.getvalue())
+
+
+def read_statistics(path: Path, name: str) -> StatisticsPair:
+    """Read the statistics of one measure that `write_statistics` wrote.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is damaged.
+        KeyError: It does not hold this measure.
+    """
+    with np.load(path) as file:
+        first, second = (
+            FeatureStatistics.from_factor(
+                *(file[f"{name}.{side}.{part}"] for part in ("count", "mean", "factor"))
+            )
+            for side in (0, 1)
+        )
+    return first, second
+
+
+def pool_distance(pairs: Iterable[StatisticsPair]) -> float:
+    """Compute the distance of the features of all clips together.
+
+    Args:
+        pairs: statistics of each clip's original and output; they are not kept.
+
+    Returns:
+        Squared Frechet distance of the two pools; NaN without clips.
+    """
+    pools: StatisticsPair | None = None
+    for pair in pairs:
+        if pools is None:
+            pools = FeatureStatistics(len(pair[0].mean)), FeatureStatistics(len(pair[1].mean))
+        for pool, statistics in zip(pools, pair, strict=True):
+            pool.merge(statistics)
+    return float("nan") if pools is None else frechet_distance(*pools)
 
 
 def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> float:

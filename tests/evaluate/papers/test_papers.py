@@ -23,6 +23,7 @@ from dubfew.evaluate.papers.run import (
     run_protocol,
     split_for_protocol,
 )
+from dubfew.evaluate.perceptual.frechet import FeatureStatistics, frechet_distance
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 
 
@@ -96,6 +97,19 @@ def test_clips_that_are_too_short(tmp_path: Path):
         split_for_protocol(gray(tmp_path / "c.mkv", 60, fps=30), tmp_path, 30, 30)
 
 
+# Features of the original and of the output of two clips: few vectors of more numbers.
+FEATURES = {
+    clip: [np.random.default_rng((seed, side)).normal(side + seed, 1, (6, 9)) for side in (0, 1)]
+    for seed, clip in enumerate(("p", "q"))
+}
+
+
+def feature_statistics(rows: np.ndarray) -> FeatureStatistics:
+    statistics = FeatureStatistics(rows.shape[1])
+    statistics.add(rows)
+    return statistics
+
+
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
     """Settings of the cells that were run; no actor is learned."""
@@ -108,7 +122,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
             raise DubfewError("no face")
         seen.append(setting)
         values = {"psnr": 30.0 + len(seen), "ssim": 0.9, "fid": None, "fvd": None}
-        return ProtocolCell(clip.name, setting["known"], setting["variant"], values, True)
+        place = (clip.name, setting["known"], setting["variant"])
+        if clip.stem not in FEATURES:
+            return ProtocolCell(*place, values, True)
+        pair = tuple(feature_statistics(rows) for rows in FEATURES[clip.stem])
+        return ProtocolCell(*place, {**values, "fid": 1.0}, True, {"fid": pair})
 
     monkeypatch.setattr(run, "_run_cell", run_cell)
     return seen
@@ -141,6 +159,31 @@ def test_a_run_goes_on_and_says_whose_rows_are_whose(runs: list, tmp_path: Path)
     cell.write_text(cell.read_text()[:30])
     run_protocol("003.1", data, out, steps=5)
     assert len(runs) == 3 * conditions + 1
+
+
+def test_features_of_all_clips_are_pooled_also_when_a_run_goes_on(runs: list, tmp_path: Path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for name in FEATURES:
+        (data / f"{name}.mp4").touch()
+    texts = [run_protocol("003.1", data, out) for _ in range(2)]
+    tables = [[line for line in text.splitlines() if line.startswith("|")] for text in texts]
+    assert tables[0] == tables[1]
+    conditions = len(VARIANTS) * len(PROTOCOLS["003.1"].known_frames)
+    assert len(runs) == 2 * conditions
+    both = [np.concatenate([rows[side] for rows in FEATURES.values()]) for side in (0, 1)]
+    expected = frechet_distance(*map(feature_statistics, both))
+    (row,) = (
+        line for line in texts[0].splitlines() if line.startswith("| dubfew | own clips, 100 known")
+    )
+    assert float(row.split("|")[6]) == pytest.approx(expected, rel=1e-3)
+    # It is not the mean of the clips, 1.
+    assert expected > 2
+    # Values whose features are lost are measured again.
+    next((out / "003.1").glob("p-*.npz")).unlink()
+    run_protocol("003.1", data, out)
+    assert len(runs) == 2 * conditions + 1
+    assert (out / "003.1.svg").read_text().startswith("<?xml")
 
 
 def test_clips_are_drawn_by_the_seed(runs: list, tmp_path: Path):

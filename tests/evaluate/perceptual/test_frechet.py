@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from dubfew.evaluate.perceptual.frechet import FeatureStatistics, frechet_distance
+from dubfew.evaluate.perceptual.frechet import (
+    FeatureStatistics,
+    frechet_distance,
+    pool_distance,
+    read_statistics,
+    write_statistics,
+)
 
 
 def collect(rows: np.ndarray, batch: int = 7) -> FeatureStatistics:
@@ -62,3 +69,34 @@ def test_equal_sets_and_sets_that_are_too_small():
     statistics = collect(np.random.default_rng(3).normal(0, 1, (20, 30)))  # singular
     assert frechet_distance(statistics, statistics) == pytest.approx(0, abs=1e-5)
     assert math.isnan(frechet_distance(statistics, collect(np.zeros((1, 30)))))
+
+
+def test_stored_statistics_come_back(tmp_path: Path):
+    rows = np.random.default_rng(0).normal(2, 3, (2, 5, 40))
+    pair = tuple(FeatureStatistics(40) for _ in rows)
+    for statistics, part in zip(pair, rows, strict=True):
+        statistics.add(part)
+    write_statistics(tmp_path / "a.npz", {"fid": pair})
+    again = read_statistics(tmp_path / "a.npz", "fid")
+    for before, after in zip(pair, again, strict=True):
+        assert after.count == 5
+        np.testing.assert_allclose(after.mean, before.mean)
+        np.testing.assert_allclose(after.covariance, before.covariance, atol=1e-5)
+        # Five vectors differ from their mean in four directions.
+        assert before.factorize().shape == (4, 40)
+    with pytest.raises(KeyError):
+        read_statistics(tmp_path / "a.npz", "fvd")
+
+
+def test_a_pool_of_clips_is_one_set():
+    rows = np.random.default_rng(0).normal(size=(3, 2, 8, 4)) + np.arange(3)[:, None, None, None]
+    pairs = []
+    for clip in rows:
+        pairs.append(tuple(FeatureStatistics(4) for _ in clip))
+        for statistics, part in zip(pairs[-1], clip, strict=True):
+            statistics.add(part)
+    whole = tuple(FeatureStatistics(4) for _ in range(2))
+    for side, statistics in enumerate(whole):
+        statistics.add(rows[:, side].reshape(-1, 4))
+    assert pool_distance(iter(pairs)) == pytest.approx(frechet_distance(*whole))
+    assert math.isnan(pool_distance([]))
