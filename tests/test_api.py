@@ -56,6 +56,8 @@ LIBRARY_ONLY = {
 
 # An argument for each option, none of them the default: text, and the value for the library.
 GIVEN: dict[str, tuple[list[str], Any]] = {
+    "crop": (["--crop", "8x6+2+0"], "8x6+2+0"),
+    "crop_original": (["--crop-original", "8x6+2+0"], "8x6+2+0"),
     "actor": (["--actor", "Zoë B"], "Zoë B"),
     "method": (["--method", "full"], "full"),
     "face": (["--face", "320,200"], "320,200"),

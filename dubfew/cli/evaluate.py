@@ -89,12 +89,22 @@ def _measure_folder(
     if given or options.transcript is not None:
         flag = (given or ["--transcript"])[0]
         raise typer.BadParameter(f"{flag} is for one output: name a file, not a folder")
+    from dubfew.evaluate import compare
+    from dubfew.evaluate.compare import EvaluationResult
+    from dubfew.evaluate.crops import crop_videos
     from dubfew.evaluate.folders import evaluate_folder
     from dubfew.evaluate.gate import check_limits, read_limits
     from dubfew.evaluate.metrics import METRICS
 
     limits = read_limits(options.require) if options.require is not None else {}
-    result = evaluate_folder(reference, output, progress=progress, **options.measuring)
+
+    def measure(original: Path, rendered: Path, **measuring: Any) -> EvaluationResult:
+        with crop_videos(original, rendered, options.crop_original, options.crop) as files:
+            return compare.evaluate(*files, **measuring)
+
+    result = evaluate_folder(
+        reference, output, measure=measure, progress=progress, **options.measuring
+    )
     broken = {name: check_limits(each, limits) for name, each in result.clips.items()}
     broken = {name: found for name, found in broken.items() if found}
     print_result(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dubfew.evaluate.compare import EvaluationResult, evaluate
+from dubfew.evaluate.crops import crop_videos
 from dubfew.evaluate.gate import check_limits, read_limits
 from dubfew.evaluate.noise_floor import measure_floor
 from dubfew.evaluate.options import EvaluateOptions
@@ -46,6 +49,21 @@ def judge_output(
         if written is not None:
             for each in (reference, output):
                 check_output_path(written, each, overwrite=options.overwrite)
+    with crop_videos(reference, output, options.crop_original, options.crop) as (first, second):
+        return _judge_files(first, second, options, limits, page, sheet, track, progress)
+
+
+def _judge_files(
+    reference: Path,
+    output: Path,
+    options: EvaluateOptions,
+    limits: Mapping[str, Mapping[str, Any]],
+    page: Path | None,
+    sheet: Path | None,
+    track: Track | None,
+    progress: ProgressCallback,
+) -> EvaluationResult:
+    """Measure an output whose files show nothing else."""
     measuring = options.measuring
     result = evaluate(reference, output, track=track, progress=progress, **measuring)
     if options.floor or options.again is not None:

@@ -86,10 +86,26 @@ class EvaluateOptions:
     html: Path | str | None = option(
         None, help="Also write a page (.html) with curves and the worst moments.", metavar="FILE"
     )
+    crop: str | None = option(
+        None,
+        help="Part of the output's frames to measure, where it is one picture of several beside "
+        "each other.",
+        metavar="WIDTHxHEIGHT+LEFT+TOP",
+    )
+    crop_original: str | None = option(
+        None,
+        help="The same for the original.",
+        metavar="WIDTHxHEIGHT+LEFT+TOP",
+    )
     overwrite: bool = option(False, help="Replace the page and the picture where they exist.")
 
     def __post_init__(self) -> None:
         validate_options(self)
+        for crop in (self.crop, self.crop_original):
+            if crop is not None:
+                from dubfew.evaluate.crops import parse_crop  # not for a command's help
+
+                parse_crop(crop)
         if self.transcript is not None and self.language is None:
             raise DubfewError("--transcript FILE needs --language CODE")
         if self.html is not None and Path(self.html).suffix.lower() != ".html":

@@ -78,7 +78,11 @@ def write_comparison(
     # The first video is shown behind every wipe, and needs no column of its own there.
     shown = names[1:] if view == "wipe" else names
     size = (len(shown) * CELL_PX, LABEL_PX + cells.height)
-    sounds = [AudioSource(path, pad=False) for path in videos if probe(path).has_audio]
+    sounds = [
+        AudioSource(path, pad=False, title=name)
+        for path, name in zip(videos, names, strict=True)
+        if probe(path).has_audio
+    ]
     header = _draw_labels([f"{names[0]} | {n}" for n in shown] if view == "wipe" else shown)
     readers = [_follow(path, first.fps) for path in videos]
     count = 0

@@ -91,6 +91,8 @@ class AudioSource:
         rate: sample rate of sound that is encoded, Hz; None is the source's. With a rate, packets
             below `MIN_DELIVERY_RATE_HZ` are not copied.
         mix: sound to add, or None.
+        title: name that players show for the track, in containers that have one; "" keeps the
+            source's.
     """
 
     path: Path
@@ -101,6 +103,7 @@ class AudioSource:
     track: int | None = None
     rate: int | None = None
     mix: MixedSound | None = None
+    title: str = ""
 
 
 def read_audio(

@@ -93,6 +93,9 @@ class AudioTrack:
             stream, layout = self._add_encoded_stream(reader, bed, output)
             self._packets = self._encode_packets(reader, bed, stream, layout)
         copy_stream_tags(reader.stream, stream, self._container)
+        if self._source.title:
+            # Players of MP4 read the one or the other.
+            stream.metadata["title"] = stream.metadata["handler_name"] = self._source.title
         stream.disposition = Disposition.default if is_main else Disposition(0)
 
     def packets_until(self, time: float) -> Iterator[av.Packet]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import wave
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from dubfew.errors import DubfewError, NoFaceError
 from dubfew.evaluate.side_by_side import CELL_PX, LABEL_PX, write_comparison
-from dubfew.media import Frame, VideoInfo, VideoWriter, probe, read_frames
+from dubfew.media import AudioSource, Frame, VideoInfo, VideoWriter, probe, read_frames
 
 
 def plain(path: Path, level: int, frames: int, fps: int = 25, width: int = 96) -> Path:
@@ -19,6 +21,19 @@ def plain(path: Path, level: int, frames: int, fps: int = 25, width: int = 96) -
     with VideoWriter(path, VideoInfo(path, width, 64, Fraction(fps)), lossless=True) as writer:
         for index in range(frames):
             writer.write(Frame.from_rgb(picture, index, Fraction(fps)))
+    return path
+
+
+def spoken(path: Path) -> Path:
+    """A gray video with a tenth of a second of noise."""
+    sound = path.with_suffix(".wav")
+    noise = np.random.default_rng(0).normal(0, 1000, 1600).astype("<i2")
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(noise.tobytes())
+    with VideoWriter(path, VideoInfo(path, 96, 64, Fraction(25)), audio=AudioSource(sound)) as out:
+        for index in range(3):
+            out.write(Frame.from_rgb(np.full((64, 96, 3), 90, np.uint8), index))
     return path
 
 
@@ -73,3 +88,12 @@ def test_what_cannot_be_compared(tmp_path: Path):
     with pytest.raises(NoFaceError, match="--no-zoom"):
         write_comparison([one, one], out)
     assert not out.exists()
+
+
+def test_sounds_are_named_like_their_videos(tmp_path: Path):
+    videos = [spoken(tmp_path / f"{name}.mp4") for name in ("a", "b")]
+    out = tmp_path / "out.mp4"
+    write_comparison(videos, out, labels=["film", "dub"], zoom=False)
+    with av.open(str(out)) as container:
+        titles = [stream.metadata["handler_name"] for stream in container.streams.audio]
+    assert titles == ["film", "dub"]

@@ -1,4 +1,4 @@
-"""Plot of a protocol's table: a panel for each measure, a line for each row, a dot for each clip."""
+"""Plot of a protocol: a panel for each measure, a line for each row, a dot for each clip."""
 
 from __future__ import annotations
 
