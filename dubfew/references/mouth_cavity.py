@@ -77,6 +77,9 @@ CHEEK_SHADE_RANGE, CHEEK_SHADE = (0.12, 0.36), 0.15
 # How dark the gaps between two upper and two lower teeth are. Without them a row is a gray band; of
 # the lower teeth so little shows that dark gaps would be a row of beads.
 UPPER_GAP_SHADE, LOWER_GAP_SHADE = 0.3, 0.1
+# Shine on the middle of an upper and of a lower tooth, as a part of the tooth's own brightness, and
+# its half sizes in those of a tooth, across and down: wet and round, teeth mirror the light.
+UPPER_SHINE, LOWER_SHINE, SHINE_SIZE = 0.4, 0.0, (0.7, 0.3)
 # The lips' shadow: how dark at the lip, and how far it reaches. Most of it is in the network.
 LIP_SHADOW, LIP_SHADOW_REACH = 0.1, 0.012
 
@@ -141,17 +144,19 @@ def draw_cavity(points: CavityPoints, colors: MouthColors) -> FloatArray:
         RGB, 0 to 1. [N, 3]
     """
     log_odds, part_colors = load_cavity_parts().predict(points, colors)
-    shapes, shade = draw_part_shapes(points)
+    shapes, shade, shine = draw_part_shapes(points)
     log_odds = PART_SHARPNESS * log_odds + np.log(shapes + UNDRAWN_PART)
     share = np.exp(log_odds - log_odds.max(1, keepdims=True))
     share /= share.sum(1, keepdims=True)
-    part_colors[:, TEETH] *= shade[:, None]
+    # What is mirrored has the color of the light, not that of the tooth.
+    mirrored = shine * part_colors[:, TEETH].mean(1)
+    part_colors[:, TEETH] = part_colors[:, TEETH] * shade[:, None] + mirrored[:, None]
     nearest_lip = np.maximum(np.minimum(points.below_lip, points.above_lip), 0)
     shadow = 1 - LIP_SHADOW * np.exp(-nearest_lip / LIP_SHADOW_REACH)
     return ((share[:, :, None] * part_colors).sum(1) * shadow[:, None]).astype(np.float32)
 
 
-def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
+def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Draw the dark, the tongue, and the lower and upper teeth, from the back to the front.
 
     Args:
@@ -159,7 +164,7 @@ def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
 
     Returns:
         Opacity of the dark, of flesh and of teeth, whose sum is 1 [N, 3]; brightness of the teeth
-        as a factor [N].
+        as a factor [N]; their shine, as a part of their brightness [N].
     """
     # The tongue lies on the lower teeth.
     tongue = smoothstep(*TONGUE_RISE, points.heights) * np.sqrt(
@@ -173,14 +178,15 @@ def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
     lower_shown = LOWER_TEETH_SHOWN * float(
         smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
     )
-    teeth, brightness = np.zeros_like(tongue), np.ones_like(tongue)
-    for from_lip, from_middle, shown, widths, gap_shade in (
+    teeth, brightness, shine = np.zeros_like(tongue), np.ones_like(tongue), np.zeros_like(tongue)
+    for from_lip, from_middle, shown, widths, gap_shade, tooth_shine in (
         (
             points.above_lip,
             lower_edge - points.down,
             lower_shown,
             LOWER_CROWN_WIDTHS,
             LOWER_GAP_SHADE,
+            LOWER_SHINE,
         ),
         (
             points.below_lip,
@@ -188,16 +194,18 @@ def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray]:
             upper_shown,
             UPPER_CROWN_WIDTHS,
             UPPER_GAP_SHADE,
+            UPPER_SHINE,
         ),
     ):
         from_gum = LIP_FOLLOWED * from_lip + (1 - LIP_FOLLOWED) * from_middle
-        opacity, shade = _draw_teeth(points.across, from_gum, shown, widths, gap_shade)
+        opacity, shade, light = _draw_teeth(points.across, from_gum, shown, widths, gap_shade)
         teeth = teeth + opacity * (1 - teeth)
         brightness = brightness + opacity * (shade - brightness)
+        shine = shine + opacity * (tooth_shine * light - shine)
     shapes = np.empty((len(tongue), 3), np.float32)
     shapes[:, DARK], shapes[:, FLESH] = (1 - teeth) * (1 - tongue), (1 - teeth) * tongue
     shapes[:, TEETH] = teeth
-    return shapes, brightness.astype(np.float32)
+    return shapes, brightness.astype(np.float32), shine.astype(np.float32)
 
 
 def _draw_teeth(
@@ -206,10 +214,10 @@ def _draw_teeth(
     shown: float,
     widths: tuple[float, ...],
     gap_shade: float,
-) -> tuple[NDArray, NDArray]:
-    """Draw one row of teeth of which ``shown`` shows; opacity and brightness. [N] each"""
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Draw one row of teeth of which ``shown`` shows; opacity, brightness and shine. [N] each"""
     if shown <= 0:
-        return np.zeros_like(across), np.ones_like(across)
+        return np.zeros_like(across), np.ones_like(across), np.zeros_like(across)
     # The arch is round: teeth at the side are seen from the side, narrower and darker.
     along = DENTAL_ARCH_RADIUS * np.arcsin(np.clip(np.abs(across) / DENTAL_ARCH_RADIUS, 0, 0.999))
     edges = np.concatenate([[0], np.cumsum(widths)])
@@ -221,7 +229,9 @@ def _draw_teeth(
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, from_gum - length) * (along < edges[-1])
     # The gaps between teeth are dark.
     cheeks = 1 - CHEEK_SHADE * smoothstep(*CHEEK_SHADE_RANGE, along)
-    return opacity, (1 - gap_shade * place**8) * cheeks
+    wide, high = SHINE_SIZE
+    shine = cheeks * np.exp(-((place / wide) ** 2) - ((from_gum / shown - 0.5) / high) ** 2)
+    return opacity, (1 - gap_shade * place**8) * cheeks, shine
 
 
 def smoothstep(begin: float, end: float, value: NDArray) -> NDArray:

@@ -36,6 +36,9 @@ EDGE_PX = 2.0
 # Height of an opening, px, below which it is left to the mesh, and from which nothing is: twice of
 # a pixel is no tooth.
 SMALL_OPENING_PX = (4.0, 9.0)
+# An opening as small is left to the mesh no longer where it is wider than the reference's by these
+# factors even if landmarks err by so many px in both: closed lips, stretched, are a row of dashes.
+SURELY_WIDER, LANDMARK_ERROR_PX = (1.5, 2.5), 1.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ def map_mouth_interior(
     height = np.clip(points[:, 1] - upper, 0, opening)
     # The lips' edges are soft, and small openings need no cavity.
     near_lip = 1 - np.minimum(height, opening - height) / (EDGE_PX * pixel)
-    tall = float(smoothstep(*SMALL_OPENING_PX, np.array(opening.max(initial=0) / pixel)))
+    height_px = float(opening.max(initial=0)) / pixel
+    tall = smoothstep(*SMALL_OPENING_PX, np.array(height_px))
     positions, shown, rigidity = [], [], []
     for mouth, by_mesh in zip(mouths, carried, strict=True):
         reference = mouth.opening
@@ -137,7 +141,10 @@ def map_mouth_interior(
         reference_opening = reference_lower - reference_upper
         # One value for the whole mouth: parts that are carried beside others would show seams.
         widening = np.array(opening.sum() / max(float(reference_opening.sum()), MIN_LENGTH))
-        rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * tall
+        reference_px = float(reference_opening.max(initial=0)) / pixel
+        surely = max(height_px - LANDMARK_ERROR_PX, 0) / (reference_px + LANDMARK_ERROR_PX)
+        trusted = max(float(tall), float(smoothstep(*SURELY_WIDER, np.array(surely))))
+        rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * trusted
         if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and mouth.is_hollow:
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)

@@ -15,7 +15,13 @@ from dubfew.references.cavity_parts import (
     cavity_features,
     load_cavity_parts,
 )
-from dubfew.references.mouth_cavity import draw_cavity, draw_part_shapes, measure_mouth_colors
+from dubfew.references.mouth_cavity import (
+    UPPER_CROWN_WIDTHS,
+    UPPER_SHINE,
+    draw_cavity,
+    draw_part_shapes,
+    measure_mouth_colors,
+)
 from dubfew.references.mouth_interior import (
     MouthInterior,
     ReferenceMouth,
@@ -126,6 +132,31 @@ def test_the_same_mouth_maps_to_itself():
     np.testing.assert_allclose(interior.positions[0], expected, atol=0.02)
     assert interior.shown.min() == 1
     assert not interior.cavity.any()
+
+
+@pytest.mark.parametrize(
+    ("height_px", "known_px", "rigid"),
+    [
+        (2.0, 0.5, 0),  # within the error of landmarks
+        (5.5, 0.5, 1),  # closed lips, stretched, would be a row of dashes
+        (6.0, 3.0, 0.35),  # twice of a pixel is no tooth: 2 of the 5 px from 4 to 9, smoothly
+        (12.0, 6.0, 1),
+        (12.0, 11.5, 0),
+    ],
+)
+def test_small_openings_are_left_to_the_mesh_unless_lips_were_closed(height_px, known_px, rigid):
+    pixel = 2 / SIZE
+    wide, narrow = height_px * pixel, known_px * pixel
+    points = ring(wide)
+    interior = map_mouth_interior(
+        pixels_inside(points),
+        points,
+        0.75,
+        [ReferenceMouth(painted_mouth(narrow, pixel), ring(narrow))],
+        carried_by_sheet(wide, narrow),
+        measure_colors,
+    )
+    assert interior.rigid == pytest.approx(rigid, abs=0.01)
 
 
 def test_closed_lips_show_nothing_of_an_open_mouth():
@@ -282,7 +313,7 @@ def cavity_points(opening: float, half_width: float) -> CavityPoints:
 def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
     def length(opening: float, half_width: float) -> float:
         points = cavity_points(opening, half_width)
-        shapes, _ = draw_part_shapes(points)
+        shapes, _, _ = draw_part_shapes(points)
         np.testing.assert_allclose(shapes.sum(1), 1, atol=1e-6)
         upper = (np.abs(points.across) < 0.02) & (points.below_lip < points.above_lip)
         return float(points.below_lip[upper & (shapes[:, TEETH] > 0.5)].max())
@@ -293,7 +324,7 @@ def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
 
 def test_upper_teeth_are_apart_and_lower_ones_no_beads():
     points = cavity_points(0.3, 0.38)
-    shapes, brightness = draw_part_shapes(points)
+    shapes, brightness, _ = draw_part_shapes(points)
     rows = {
         "upper": (points.below_lip > 0.02) & (points.below_lip < 0.03),
         "lower": (points.above_lip > 0.005) & (points.above_lip < 0.015),
@@ -304,6 +335,19 @@ def test_upper_teeth_are_apart_and_lower_ones_no_beads():
         contrast[name] = float(brightness[seen].min() / brightness[seen].max())
     assert contrast["upper"] < 0.9
     assert contrast["lower"] > 0.92
+
+
+def test_upper_teeth_mirror_the_light_in_their_middle_and_lower_ones_do_not():
+    points = cavity_points(0.3, 0.38)
+    shapes, _, shine = draw_part_shapes(points)
+    upper = points.below_lip < points.above_lip
+    # The two middle teeth meet in the middle of the mouth.
+    middle = np.abs(np.abs(points.across) - UPPER_CROWN_WIDTHS[0] / 2) < 0.01
+    gap = np.abs(points.across) < 0.01
+    assert shine[upper & middle].max() == pytest.approx(UPPER_SHINE, rel=0.05)
+    assert shine[upper & gap].max() < 0.25 * UPPER_SHINE
+    assert shapes[np.argmax(shine * middle), TEETH] > 0.9
+    assert shine[~upper].max() < 0.01
 
 
 def seen_window(teeth: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
