@@ -226,24 +226,37 @@ def format_folder(
         metrics: the metrics by name.
         broken: limits that are not kept, by clip.
     """
-    rows = [("", f"mean of {len(result.clips)} clips", "95 %", "")]
+    from dubfew.evaluate.compare import describe_unavailable
+
+    count = len(result.clips)
+    rows = [("", f"mean of {count} clip{'s' if count > 1 else ''}", "95 %", "", "")]
+    others = [name for name, each in result.clips.items() if each.same_line is False]
     for name, value in result.means.items():
         if value is not None:
             metric = metrics[name]
+            # As with a single output, see `format_evaluation`.
+            unsure = metric.needs_same_line and bool(others)
             rows.append(
                 (
-                    name,
+                    f"{name}{' *' if unsure else ''}",
                     f"{format_value(value)} {metric.unit}".rstrip(),
                     _format_interval(result.intervals.get(name)),
+                    "" if unsure else metric.grade(value),
                     _describe_limits(metric),
                 )
             )
     lines = _align_columns(rows)
+    unavailable = {k: v for each in result.clips.values() for k, v in each.unavailable.items()}
+    lines += [f"n/a: {line}" for line in describe_unavailable(unavailable)]
     lines += [f"not measured: {name}: {reason}" for name, reason in result.failed.items()]
     lines += [
         f"limit broken: {name}: {each.describe()}" for name, all_ in broken.items() for each in all_
     ]
-    return _join([], lines, None)
+    warnings = [
+        f"{', '.join(others)}: the output speaks another line than its original; measures with a * "
+        "say nothing about the quality of a dub"
+    ]
+    return _join(warnings if others else [], lines, None)
 
 
 def _align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

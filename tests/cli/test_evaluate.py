@@ -11,8 +11,11 @@ from typer.testing import Result
 
 from dubfew import api
 from dubfew.cli.app import app
+from dubfew.cli.summaries import format_folder
 from dubfew.evaluate.compare import EvaluationResult
+from dubfew.evaluate.folders import summarize
 from dubfew.evaluate.gate import BrokenLimit
+from dubfew.evaluate.metrics import METRICS
 from tests.commands import CommandRunner
 
 MEASURED = EvaluationResult(
@@ -81,3 +84,19 @@ def test_wrong_usage_ends_with_two(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "folder").mkdir()
     words = ["evaluate", "a", str(tmp_path / "folder"), "--floor"]
     assert CommandRunner().invoke(app, words).exit_code == 2
+
+
+def test_a_folder_has_verdicts_and_marks_what_says_nothing():
+    result = summarize({"a": MEASURED, "b": MEASURED}, {})
+    text = format_folder(result, METRICS, {})
+    rows = {line.split()[0]: line for line in text.splitlines()}
+    assert "mean of 2 clips" in text
+    assert "good  lower is better" in rows["lmd"]
+    assert "fair" in rows["seam"]
+    assert "n/a: needs weights: fid" in text
+    other = dataclasses.replace(MEASURED, same_line=False)
+    text = format_folder(summarize({"a": MEASURED, "b": other}, {}), METRICS, {})
+    assert text.startswith("warning: b: the output speaks another line")
+    (row,) = (line for line in text.splitlines() if line.startswith("lmd *"))
+    assert row.endswith("good from 1.2, poor from 3.4")
+    assert row.count("good") == 1
