@@ -20,6 +20,24 @@ DEVIATIONS_PER_MEDIAN = 1.4826
 DARKEST_LEVEL = 0.02
 
 
+def measure_hues(colors: Tensor) -> Tensor:
+    """Measure red and blue over green, which do not change with brightness.
+
+    Args:
+        colors: RGB in [0, 1] of N places. [..., 3, N]
+
+    Returns:
+        Natural logarithms of the two ratios. [..., 2, N]
+
+    Example:
+        >>> measure_hues(torch.tensor([[0.4, 0.8], [0.2, 0.4], [0.2, 0.4]])).round(decimals=2)
+        tensor([[0.6900, 0.6900],
+                [0.0000, 0.0000]])
+    """
+    logarithms = colors.clamp(min=DARKEST_LEVEL).log()
+    return logarithms[..., 0::2, :] - logarithms[..., 1:2, :]
+
+
 def find_skin(colors: Tensor, known: Tensor) -> Tensor:
     """Find the places whose hue is that of most places.
 
@@ -30,9 +48,7 @@ def find_skin(colors: Tensor, known: Tensor) -> Tensor:
     Returns:
         True where the hue is that of skin; without a known place nowhere. [..., N], bool
     """
-    logarithms = colors.clamp(min=DARKEST_LEVEL).log()
-    # Red and blue over green do not change with brightness.
-    hues = logarithms[..., 0::2, :] - logarithms[..., 1:2, :]
+    hues = measure_hues(colors)
     nowhere = ~known
     middle = hues.masked_fill(nowhere[..., None, :], torch.nan).nanmedian(-1, keepdim=True).values
     distances = (hues - middle).abs().amax(-2)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_kernels import sample_planes
-from dubfew.references.skin_hue import find_skin
+from dubfew.references.skin_hue import find_skin, measure_hues
 from dubfew.references.warp_kernels import (
     add_enlarged,
     average_differences,
@@ -44,6 +44,10 @@ AGREEMENT_DOWNSCALE = 4
 # which it counts in full, and from which not at all. Skin in folds and stubble differs by less than
 # the first; hair, a collar or the background beside a jaw differ by 0.25 and more.
 AGREEING, DISAGREEING = 0.1, 0.2
+# The same for hues, see `measure_hues`, times brightness: hues of dark skin are noise. A gray wall
+# may be as bright as the cheek before it: by levels it differs by 0.09, by hue by 0.1 and more,
+# where skin differs by 0.05.
+HUE_AGREEING, HUE_DISAGREEING = 0.055, 0.1
 # Reach, as a fraction of the window, by which what is wrong is widened: its soft edge is wrong as
 # well, though it differs less.
 WIDENED_FRACTION = 0.025
@@ -249,8 +253,13 @@ def rate_agreement(
     else:
         small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
         small = small.view(b, k, channels, *small.shape[2:])
-    difference = (small - small.median(1, keepdim=True).values).abs().mean(2)
-    disagreement = ((difference - AGREEING) / (DISAGREEING - AGREEING)).clamp(0, 1)
+    hues = measure_hues(small.flatten(3)).unflatten(3, small.shape[3:])
+    brightness = small.mean(2).median(1, keepdim=True).values
+    hue_difference = _subtract_median(hues).amax(2) * brightness
+    disagreement = torch.maximum(
+        _rate_difference(_subtract_median(small).mean(2), AGREEING, DISAGREEING),
+        _rate_difference(hue_difference, HUE_AGREEING, HUE_DISAGREEING),
+    )
     cells = width / AGREEMENT_DOWNSCALE
     widened = round(WIDENED_FRACTION * cells)
     disagreement = dilate(disagreement, widened)
@@ -264,6 +273,16 @@ def rate_agreement(
     return F.interpolate(
         1 - band * disagreement, size=(height, width), mode="bilinear", align_corners=False
     )
+
+
+def _subtract_median(values: Tensor) -> Tensor:
+    """Absolute difference of each reference from the median of all. [B, K, C, s, s]"""
+    return (values - values.median(1, keepdim=True).values).abs()
+
+
+def _rate_difference(difference: Tensor, agreeing: float, disagreeing: float) -> Tensor:
+    """Rate differences from 0, up to ``agreeing``, to 1, from ``disagreeing`` on."""
+    return ((difference - agreeing) / (disagreeing - agreeing)).clamp(0, 1)
 
 
 def _compute_blend_logits(inputs: RenderInputs, shown: Tensor) -> Tensor:

@@ -9,7 +9,13 @@ import torch
 from dubfew.data.samples import collate_samples, make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.inputs import make_frame_inputs, select_motion_window
-from dubfew.references.warping import dilate, push_pull_fill, rate_agreement, warp_references
+from dubfew.references.warping import (
+    AGREEING,
+    dilate,
+    push_pull_fill,
+    rate_agreement,
+    warp_references,
+)
 from tests.data.people import toy_footage
 
 
@@ -174,6 +180,24 @@ def test_hair_beside_a_jaw_is_not_taken_from_one_turned_reference():
     colors[0, 1, :, 16:24, 4:12] = 0.1
     agreement = rate_agreement(colors, alpha, closed)
     assert agreement[0, :2].min() == 1
+
+
+def test_a_gray_wall_as_bright_as_the_cheek_before_it_is_not_skin():
+    """Its levels differ from skin's by less than folds and stubble do; its hue does not."""
+    size = 40
+    skin, wall = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.68, 0.63, 0.58])
+    assert (skin - wall).abs().mean() < AGREEING
+    colors = skin.view(1, 1, 3, 1, 1).expand(1, 3, 3, size, size).clone()
+    colors[0, 0, :, :, 4:12] = wall[:, None, None]
+    # Another has a shadow there, of the hue of skin.
+    colors[0, 1, :, :, 4:12] *= 0.9
+    ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
+    alpha, closed = ramp.expand(1, 1, size, size), torch.zeros(1, 2, size, size)
+    agreement = rate_agreement(colors, alpha, closed)
+    assert agreement[0, 0, :, 6:8].max() == 0
+    assert agreement[0, 1:].min() == 1
+    # Hues of dark skin are noise.
+    assert rate_agreement(0.2 * colors, alpha, closed).min() == 1
 
 
 @pytest.mark.parametrize("reach", [0, 1, 3, 8])
