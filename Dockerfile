@@ -7,20 +7,11 @@ FROM python:${PYTHON}-slim-bookworm AS build
 # PyPI's torch for Linux brings gigabytes of CUDA; this index has the one for CPUs.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends elfutils
+COPY pyproject.toml README.md LICENSE constraints.txt tools/install_image.sh ./
 COPY dubfew ./dubfew
-RUN python -m venv /opt/dubfew \
-    && /opt/dubfew/bin/pip install --no-cache-dir --constraint constraints.txt \
-        --extra-index-url "${TORCH_INDEX}" '.[serve,transcript]' \
-    # MediaPipe asks for these, and dubfew uses no part of it that needs them: 560 MB.
-    && /opt/dubfew/bin/pip uninstall --yes jax jaxlib ml_dtypes opencv-contrib-python \
-    # Tests of packages, and what torch has to compile extensions: 300 MB.
-    && find /opt/dubfew/lib -depth -type d -name tests -exec rm -rf {} + \
-    && rm -rf /opt/dubfew/lib/python*/site-packages/torch/test \
-        /opt/dubfew/lib/python*/site-packages/torch/include \
-    && find /opt/dubfew/lib/python*/site-packages/torch/bin -type f ! -name torch_shm_manager \
-        -delete \
-    && /opt/dubfew/bin/dubfew --version
+RUN sh install_image.sh /opt/dubfew --extra-index-url "${TORCH_INDEX}"
 
 FROM python:${PYTHON}-slim-bookworm
 COPY --from=build /opt/dubfew /opt/dubfew
