@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,16 @@ def test_an_image_has_no_rights_and_its_own_port(name: str) -> None:
 def test_the_commands_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What follows the name of the image or service are words for dubfew.
     guide = (ROOT / "docs" / "guides" / "containers.md").read_text()
-    lines = " ".join(guide.split("```\n")[1::2]).replace("\\\n", "").splitlines()
+    lines = "".join(guide.split("```\n")[1::2]).replace("\\\n", "").splitlines()
     found = [line.partition(" dubfew ")[2] for line in lines if " run " in line]
-    assert [words.split()[0] for words in found] == ["serve", "inspect"]
+    assert [words.split()[0] for words in found] == ["serve", "dub"]
     monkeypatch.setenv("DUBFEW_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    cut(tmp_path / "scene.mp4", 0, 6)
-    added, inspected = (run(*shlex.split(words)) for words in found)
+    cut(tmp_path / "scene.mp4", 0, 16)
+    with wave.open(str(tmp_path / "german.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 3840))
+    added, dubbed = (run(*shlex.split(words)) for words in found)
     assert "dubfew_" in added.stdout
-    assert "6 frames" in inspected.stdout
+    assert dubbed.exit_code == 0
+    assert (tmp_path / "scene-german.mp4").exists()
