@@ -36,7 +36,7 @@ from dubfew.reconstruction.svg_curves import (
     CURVE_WIDTH_UNITS,
     render_curves_svg,
 )
-from dubfew.render.report import MAX_MOMENTS, pick_moments
+from dubfew.render.report import MAX_MOMENTS, MIN_MOMENT_GAP_SECONDS, pick_moments
 from dubfew.speech.visemes import SILENCE_SYMBOL, Phone
 from dubfew.utils.html import RgbImage, html_section, image_tag, write_html_page
 
@@ -51,6 +51,10 @@ LOOP_CRF = 20
 MOMENT_SPREADS = 4.0
 # Rank of a moment in which a limit is not kept: above all others.
 BROKEN_SCORE = 1e9
+# Begin of the reason of such a moment.
+LIMIT_PREFIX = "limit: "
+# Most other measures that are named beside a moment's first reason.
+MAX_OTHER_REASONS = 3
 # Difference that is drawn at full strength in the heat map, 8-bit levels: plain to see.
 HEAT_LEVELS = 40.0
 # Level of sound that is drawn at the bottom, dB below full scale.
@@ -157,7 +161,34 @@ def find_worst_moments(
         for row in np.flatnonzero(np.isfinite(score) & (score > MOMENT_SPREADS)):
             reason = f"{name} {curve.values[row]:.3g} {metric.unit}".rstrip()
             candidates.append((float(score[row]), int(row), reason))
-    return pick_moments(candidates, result.clips.output_times) if result.clips else []
+    if result.clips is None:
+        return []
+    times = result.clips.output_times
+    return [
+        (row, "; ".join([reason, *_list_other_reasons(candidates, row, reason, times)]))
+        for row, reason in pick_moments(candidates, times)
+    ]
+
+
+def _list_other_reasons(
+    candidates: Sequence[tuple[float, int, str]],
+    row: int,
+    reason: str,
+    times: NDArray[np.float64],
+) -> list[str]:
+    """List what else stands out in the syllable around a frame, the worst of each measure."""
+    seen, others = {_name_measure(reason)}, []
+    for _, other, why in sorted(candidates, reverse=True):
+        near = abs(times[other] - times[row]) < MIN_MOMENT_GAP_SECONDS
+        if near and _name_measure(why) not in seen:
+            seen.add(_name_measure(why))
+            others.append(why)
+    return others[:MAX_OTHER_REASONS]
+
+
+def _name_measure(reason: str) -> str:
+    """Take the measure's name from a reason."""
+    return reason.removeprefix(LIMIT_PREFIX).split()[0]
 
 
 def _find_broken_moments(
@@ -172,9 +203,9 @@ def _find_broken_moments(
         worse = np.nan_to_num(metric.badness(curve.values), nan=-np.inf)
         for order, place in enumerate(limit.places):
             row = place.first + int(np.argmax(worse[place.first : place.last + 1]))
-            reason = f"limit: {limit.metric} {curve.values[row]:.3g} {metric.unit}".rstrip()
+            value = f"{limit.metric} {curve.values[row]:.3g} {metric.unit}".rstrip()
             # Before all others; the longest place comes first.
-            yield BROKEN_SCORE - order, row, reason
+            yield BROKEN_SCORE - order, row, LIMIT_PREFIX + value
 
 
 def _measure_poorness(metric: Metric, worse: float) -> float:

@@ -57,6 +57,15 @@ def test_what_is_poor_throughout_is_a_moment_and_a_broken_limit_comes_first():
     assert moments[1][0] == 20
 
 
+def test_a_moment_names_all_that_stands_out_in_its_syllable():
+    noise = np.random.default_rng(0).normal(0, 0.02, 100)
+    seam, shift = 0.2 + noise, 0.5 + noise
+    seam[[20, 21]] = 3.0, 2.5
+    shift[24] = 2.0
+    moments = find_worst_moments(result(seam=seam, color_shift=shift))
+    assert moments == [(20, "seam 3 8-bit levels per px; color_shift 2 CIEDE2000")]
+
+
 def test_good_frames_are_no_moments():
     assert find_worst_moments(result(flicker=np.full(100, 1.0))) == []
 
