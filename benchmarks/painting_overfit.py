@@ -103,7 +103,8 @@ def measure_full_size(name: str, options: argparse.Namespace) -> list[object]:
         A row of the table, see `HEADS`.
     """
     torch.manual_seed(0)
-    renderer = make_renderer(name, {})
+    # With the running statistics of batch normalization: one frame has none of its own.
+    renderer = make_renderer(name, {}).eval()
     count = sum(p.numel() for p in renderer.parameters())
     sample = make_windows(renderer)
     first = ClipSample(
