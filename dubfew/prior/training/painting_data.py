@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from dubfew.data.clip_samples import (
     window_rows,
 )
 from dubfew.data.clip_shards import open_layout_clips
-from dubfew.errors import DubfewError
+from dubfew.errors import ArtefactError, DubfewError
 from dubfew.prior.recipes import TrainingStage
 from dubfew.prior.recipes._base import stage_steps
 from dubfew.prior.renderers import PaintingRenderer, PaintingRendererConfig
@@ -70,6 +70,29 @@ def make_sample_form(
     )
 
 
+def check_stages(renderer: PaintingRenderer, stages: Iterable[TrainingStage]) -> None:
+    """Check that a renderer can paint the crops of every stage of its training.
+
+    Args:
+        renderer: the network of the last stage's size.
+        stages: parts of the training.
+
+    Raises:
+        ArtefactError: The crops of a stage are too small, or of a size that does not fit.
+    """
+    config = renderer.config
+    for stage in stages:
+        try:
+            # The network itself knows its sizes; on this device it makes no weights.
+            with torch.device("meta"):
+                type(renderer)(replace(config, shrink=config.shrink * stage.shrink))
+        except ArtefactError as error:
+            raise ArtefactError(
+                f"the training's stage {stage.name} has a {stage.shrink}th of the crop's size: "
+                f'{error}; leave it out by "stages" of the loss, which names those to run'
+            ) from error
+
+
 def unwrap_clip_texture(clip: ClipFootage, head: HeadModel, rows: Sequence[int]) -> Tensor:
     """Unwrap the colors of some frames of a clip. RGB in [0, 1], [3, 256, 256]
 
@@ -97,9 +120,11 @@ class PaintingData:
         """Open the data of a training.
 
         Raises:
+            ArtefactError: The renderer cannot paint the crops of one of the recipe's stages.
             DubfewError: The data is missing or of another layout, its clips have several head
                 models, or a held-out person is among the training people.
         """
+        check_stages(renderer, config.make_recipe().list_stages())
         self.config, self.renderer = config, renderer
         layout = renderer.config.layout
         self.people = open_layout_clips(Path(config.data), layout, config.list_excluded_people())

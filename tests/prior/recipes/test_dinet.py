@@ -18,6 +18,7 @@ from dubfew.prior.renderers._dinet import DINetConfig
 from dubfew.prior.syncnets import make_syncnet
 from dubfew.prior.syncnets._file import SyncNetInfo, save_syncnet
 from dubfew.prior.training.config import PriorTrainConfig
+from dubfew.prior.training.painting_data import check_stages
 from dubfew.prior.training.sync import SYNCNET_FILE, SyncTrainConfig
 from tests.prior.recipes.clips import Painter, make_sample
 
@@ -111,6 +112,16 @@ def test_the_small_data_study_falls_from_the_first_step_on():
     assert [recipe.compute_rate_factor(k, 10) for k in (0, 5, 10)] == [1, 0.5, 0]
     # Without clips no SyncNet is needed.
     assert "sync" not in make_recipe(stages="frame256").load_networks(NetworkFiles())
+
+
+def test_stages_of_crops_that_the_network_cannot_paint_are_named():
+    # A mouth of 64 px: at the first stage the crop would have 26 x 20.
+    small = make_renderer("dinet", {"shrink": 4, "narrow": 16, "sound": "mel16"})
+    with pytest.raises(ArtefactError, match=r"stage frame64 .* 20 x 26 px.*multiples of 4"):
+        check_stages(small, make_recipe().list_stages())
+    check_stages(small, make_recipe(stages="clip256").list_stages())
+    full = make_renderer("dinet", {"narrow": 16, "sound": "mel16"})
+    check_stages(full, make_recipe().list_stages())
 
 
 def test_a_stage_that_does_not_exist():
