@@ -64,8 +64,10 @@ class GrowableArray:
 
     def _make_room(self) -> None:
         """Enlarge a full buffer, or empty it into the file."""
-        if self._file is not None or self._buffer.nbytes >= IN_MEMORY_BYTES:
-            self._write_buffer()
+        if self._file is None and self._buffer.nbytes >= IN_MEMORY_BYTES:
+            self._file = _open_temporary_file()
+        if self._file is not None:
+            self._write_buffer(self._file)
             return
         # Safe without a check for other references: the buffer leaves this object only through
         # take_array, which replaces it.
@@ -73,12 +75,9 @@ class GrowableArray:
             (self._num_rows + GROWTH_STEP_ROWS, *self._buffer.shape[1:]), refcheck=False
         )
 
-    def _write_buffer(self) -> None:
+    def _write_buffer(self, file: BinaryIO) -> None:
         """Append the buffer's rows to the file, and keep room for a few."""
-        if self._file is None:
-            # Open for as long as rows come.
-            self._file = tempfile.TemporaryFile(prefix="dubfew-rows-")  # noqa: SIM115
-        self._file.write(self._buffer[: self._num_rows].data)
+        file.write(self._buffer[: self._num_rows].data)
         self._num_filed_rows += self._num_rows
         self._num_rows = 0
         if len(self._buffer) > GROWTH_STEP_ROWS:
@@ -99,7 +98,7 @@ class GrowableArray:
 
     def _take_mapped_array(self, file: BinaryIO) -> NDArray:
         """Return the rows of the file as an array that shows it, and empty this object."""
-        self._write_buffer()
+        self._write_buffer(file)
         row_shape, dtype = self._buffer.shape[1:], self._buffer.dtype
         shape = (self._num_filed_rows, *row_shape)
         file.flush()
@@ -108,6 +107,15 @@ class GrowableArray:
             mapped = mmap.mmap(file.fileno(), 0)
         self._buffer, self._file, self._num_filed_rows = np.empty((0, *row_shape), dtype), None, 0
         return np.frombuffer(mapped, dtype).reshape(shape)
+
+
+def _open_temporary_file() -> BinaryIO | None:
+    """Open a file without a name; None where no temporary folder can be written to."""
+    try:
+        return tempfile.TemporaryFile(prefix="dubfew-rows-")  # open for as long as rows come
+    except OSError:
+        # A container whose file system is read-only: memory holds the rows, as it holds short ones.
+        return None
 
 
 def release_pages(array: NDArray) -> None:

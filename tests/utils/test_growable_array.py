@@ -97,6 +97,15 @@ def test_an_array_is_empty_after_its_file_was_taken(no_memory):
         assert len(growing) == 0
 
 
+def test_without_a_temporary_folder_memory_holds_the_rows(no_memory, monkeypatch):
+    def refuse(**options):
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    expected = make_rows(3 * GROWTH_STEP_ROWS + 1)
+    np.testing.assert_array_equal(grow(expected), expected)
+
+
 def test_large_selections_lie_in_a_file(no_memory):
     expected = make_rows(2 * GROWTH_STEP_ROWS)
     rows = np.arange(len(expected))[::-1]
