@@ -11,6 +11,8 @@ gray mouth.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,17 +42,7 @@ from dubfew.references.light_kernels import (
     shrink_planes,
     to_array,
 )
-from dubfew.references.overlays import (
-    COVERED_STRANGE_PART,
-    MIN_STRANGE_PART,
-    Overlay,
-    SceneView,
-    cover_mouths,
-    find_things,
-    look_quickly,
-    measure_hidden_lips,
-    outline_things,
-)
+from dubfew.references.overlays import QuickLook, SceneView, look_quickly
 from dubfew.references.skin_cells import (
     CELL_PX,
     FrameCells,
@@ -59,13 +51,8 @@ from dubfew.references.skin_cells import (
     cell_positions,
     window_positions,
 )
-from dubfew.references.veil import (
-    SHADOW_CELLS,
-    VEIL_LEVELS,
-    Veil,
-    fit_veil,
-    measure_smooth_difference,
-)
+from dubfew.references.thing_tracking import MIN_REPORTED_FRAMES, ThingTracker
+from dubfew.references.veil_tracking import VeilTracker
 from dubfew.utils.luma import LUMA_BT709
 
 # Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
@@ -92,20 +79,6 @@ CERTAIN_DISAGREEMENT, AGREEMENT_FALL = 0.25, 0.04
 # Rise of the correlation without what was found over the face, from which it is believed. Without
 # captions it was 0.40 to 0.78 where with them it was 0.30 to 0.47.
 OVERLAY_GAIN = 0.06
-# Part of the scene's lips under solid things from which a frame is left, because no paint fits
-# around them, and down to which the frames that follow are left, too. Two lines of a caption
-# cover half of the lips at times, and paint above them looks right.
-HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
-# Part of the skin around the lips under one strange piece from which a frame is left, and down to
-# which the frames that follow are. A gray microphone covers all of it; in clean film, and with a
-# microphone beside the mouth, it is 0.02 at most.
-AROUND_LIPS, KEPT_AROUND_LIPS = 0.7, 0.5
-# Frames for which a thing that was found stays where it was, and goes on to hide the mouth.
-MAX_LOST_FRAMES = 2
-# Frames in a row from which things before the face are reported: captions and microphones stay for
-# longer. At the far side of a turned jaw the background is taken for a thing in a frame or two, and
-# kept, which is right.
-MIN_REPORTED_FRAMES = 4
 # The bounds above for what is left of a face beside things: less skin agrees less by chance.
 COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT = 0.3, 0.4
 # Rise of the opacity per frame after a frame that was left: the paint does not pop up.
@@ -113,27 +86,16 @@ OPACITY_RISE = 1 / 3
 # Mean difference that is left after the match from which the frame is reported; in clean film it is
 # 0.020 at the most.
 UNMATCHED_DIFFERENCE = 0.03
-# The same from which smoke is looked for.
-VEILED_DIFFERENCE = 0.009
-# Frames of a shot in which none is looked for after one that shows none: a look takes several
-# milliseconds, and smoke drifts in over more frames.
-UNVEILED_FRAMES = 3
-# Difference of smooth colors up to which no veil acts, and from which it acts in full; and the part
-# of it that a veil leaves, up to which it acts in full, and from which not at all. Thick smoke has
-# a difference of 0.018, of which the veil leaves 0.28; clean film 0.005 and 0.5, and a head that
-# turns 0.019 and 0.34 at the most.
-CLEAR_DIFFERENCE, SMOKY_DIFFERENCE = 0.011, 0.015
-FULL_VEIL_REST, NO_VEIL_REST = 0.3, 0.33
-# Evenness of the veil up to which it acts in full, and from which not at all. Thick smoke has 0.74
-# to 0.81, shading that a vivid face alters (em_a of the benchmark clips) 0.84 to 0.94.
-FULL_VEIL_EVENNESS, NO_VEIL_EVENNESS = 0.81, 0.835
 
 
-# Mean difference that the match leaves up to which no shadow is looked for, and from which one acts
-# in full; and the part of the smooth difference that it leaves, likewise. Shadows of blinds leave
-# 0.025 to 0.036, of which 0.15 to 0.18 is left, clean film of heads that turn 0.020 at the most.
-FAINT_SHADOW, DEEP_SHADOW = 0.022, 0.026
-FULL_SHADOW_REST, NO_SHADOW_REST = 0.26, 0.29
+@dataclass(frozen=True)
+class _SkinMatch:
+    """Skin of a frame beside that of the references, the light fitted to it, and the correlation
+    with that reference which resembles it most."""
+
+    cells: SkinCells
+    fit: LightFit
+    agreement: float
 
 
 class LightTracker:
@@ -147,6 +109,9 @@ class LightTracker:
         self._known_stretch: tuple[int, bool] | None = None
         # Shot of the last frame, and whether it was gray.
         self._stretch: tuple[int, bool] | None = None
+        # What lies over the face, and what veils it.
+        self.things = ThingTracker()
+        self.veils = VeilTracker()
         # Frames in which the match leaves too much, and frames whose skin is not the references'.
         self.unmatched = 0
         self.disagreeing = 0
@@ -154,22 +119,6 @@ class LightTracker:
         self.relit = 0
         # Opacity of the paint in the last frame that was matched, from how well its skin agrees.
         self.opacity = 1.0
-        # What lies over the face in the last frame, and what veils it.
-        self.overlay: Overlay | None = None
-        self.veil: Veil | None = None
-        # Painted frames with such a veil, and frames until one is looked for again.
-        self.veiled = 0
-        self._unveiled_frames = 0
-        # Whether it hid the mouth, and frames for which it does so after the last certain one.
-        self._was_hidden = False
-        self._hidden_frames_left = 0
-        # Frames since it was found.
-        self._lost_frames = 0
-        # Frames in which something lies over the face for long enough, frames in a row that it does
-        # so up to the last one, and frames whose mouth it hides.
-        self.overlaid = 0
-        self._overlaid_run = 0
-        self.hidden = 0
         # How well the skin agrees, with what was seen before in the shot.
         self._agreement = 0.0
 
@@ -226,7 +175,8 @@ class LightTracker:
         """
         frame = FrameCells(inputs)
         skin = frame.compare_skin()
-        last_overlay, self.overlay, self.veil = self.overlay, None, None
+        self.things.begin_frame()
+        self.veils.begin_frame()
         if skin is None:
             # Too little to see, such as a face at the frame's edge: the light stays what it was.
             self.opacity = 1.0
@@ -236,118 +186,118 @@ class LightTracker:
         cells = skin.pair_with_typical()
         gray = _is_gray(cells)
         goes_on = self.has_met(shot)
-        rise = OPACITY_RISE if goes_on else 1.0
-        if self._stretch != (shot, gray):
-            self._stretch = (shot, gray)
-            if self._known_stretch != self._stretch:
-                self._known = self._before = start_fit(gray=gray)
-                self._known_stretch = self._stretch
-            self._fit = self._before
+        self._enter_stretch((shot, gray))
         before = predict_fit(self._fit, *cells, gray=gray, known=self._known)
-        fit, agreement = _fit_and_compare(skin, cells, before)
-        look = None
-        if view is not None and agreement >= CERTAIN_DISAGREEMENT:
-            found, things = None, None
-            look = look_quickly(inputs, view, frame.bring_to_scene(fit, half=True))
-            if look.may_be_covered:
-                things = find_things(inputs, view, frame.bring_to_scene(fit))
-            # A face that agrees as it is has hair or a shadow before it, unless things are sure.
-            agrees = agreement >= OPAQUE_AGREEMENT
-            if things is not None and (things.is_sure or not agrees):
-                found = outline_things(things)
-            self._lost_frames = 0 if things is not None else self._lost_frames + 1
-            if found is None and goes_on and 0 < self._lost_frames <= MAX_LOST_FRAMES:
-                # A thing that is not found for a frame is there nevertheless.
-                found = last_overlay
-            clear = None if found is None else frame.compare_skin(found)
-            if found is not None and clear is not None:
-                clear_cells = clear.pair_with_typical()
-                other_fit, other_agreement = _fit_and_compare(clear, clear_cells, before)
-                explains = other_agreement >= agreement + OVERLAY_GAIN
-                if found.is_sure or (explains and not agrees):
-                    cells, self.overlay = clear_cells, found
-                    fit, agreement = other_fit, other_agreement
-                    if look.strange is not None:
-                        # What looked strange may be skin in a light that the thing had altered.
-                        look = look_quickly(inputs, view, frame.bring_to_scene(fit, half=True))
-        self._fit = fit
+        found, look = _match_skin(skin, cells, before), None
+        if view is not None and found.agreement >= CERTAIN_DISAGREEMENT:
+            found, look = self._look_beside_things(frame, inputs, view, found, before, goes_on)
+        self._fit = found.fit
+        self._update_opacity(found.agreement, goes_on)
+        self.things.finish_frame(look, inputs, view, goes_on)
+        if self.things.hides_mouth:
+            self.opacity = 0.0
+        is_painted = self.opacity > 0
+        self.disagreeing += not is_painted and not self.things.hides_mouth
+        self.veils.look(
+            frame,
+            inputs,
+            view if is_painted else None,
+            self._fit,
+            self.things.overlay,
+            goes_on=goes_on,
+        )
+        is_unmatched = self.veils.veil is None and self._fit.residual > UNMATCHED_DIFFERENCE
+        self.unmatched += is_painted and is_unmatched
+        match = self._strengthen(found.cells[0], found.cells[2], inputs)
+        if match is not None and gray:
+            return without_color(match)
+        return match
+
+    def _enter_stretch(self, stretch: tuple[int, bool]) -> None:
+        """Forget the light of the frame before if it is of another shot, or if one is gray."""
+        if self._stretch == stretch:
+            return
+        self._stretch = stretch
+        if self._known_stretch != stretch:
+            self._known = self._before = start_fit(gray=stretch[1])
+            self._known_stretch = stretch
+        self._fit = self._before
+
+    def _look_beside_things(
+        self,
+        frame: FrameCells,
+        inputs: RenderInputs,
+        view: SceneView,
+        found: _SkinMatch,
+        before: LightFit,
+        goes_on: bool,
+    ) -> tuple[_SkinMatch, QuickLook]:
+        """Find things before the face, and match what they leave of it."""
+        look = look_quickly(inputs, view, frame.bring_to_scene(found.fit, half=True))
+        agrees = found.agreement >= OPAQUE_AGREEMENT
+        overlay = self.things.search(
+            look,
+            inputs,
+            view,
+            partial(frame.bring_to_scene, found.fit),
+            agrees=agrees,
+            goes_on=goes_on,
+        )
+        clear = None if overlay is None else frame.compare_skin(overlay)
+        if overlay is None or clear is None:
+            return found, look
+        other = _match_skin(clear, clear.pair_with_typical(), before)
+        explains = other.agreement >= found.agreement + OVERLAY_GAIN
+        if not overlay.is_sure and (agrees or not explains):
+            return found, look
+        self.things.overlay = overlay
+        if look.strange is not None:
+            # What looked strange may be skin in a light that the thing had altered.
+            look = look_quickly(inputs, view, frame.bring_to_scene(other.fit, half=True))
+        return other, look
+
+    def _update_opacity(self, agreement: float, goes_on: bool) -> None:
+        """Set the opacity of the paint by how well the skin agrees."""
         if goes_on and agreement >= CERTAIN_DISAGREEMENT:
             agreement = max(agreement, self._agreement - AGREEMENT_FALL)
         self._agreement = agreement
         left, opaque = LEFT_AGREEMENT, OPAQUE_AGREEMENT
-        if self.overlay is not None:
+        if self.things.overlay is not None:
             left, opaque = COVERED_LEFT_AGREEMENT, COVERED_OPAQUE_AGREEMENT
         share = (agreement - left) / (opaque - left)
+        rise = OPACITY_RISE if goes_on else 1.0
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
-        is_hidden = is_overlaid = False
-        if look is not None:
-            # A thing of the color of skin has no outline that could be kept.
-            limit = MIN_STRANGE_PART if self._was_hidden and goes_on else COVERED_STRANGE_PART
-            is_hidden = look.measure_strange_part(self.overlay) > limit
-            # A thing before the lips hides them however small it is, and however dark: what lies
-            # around them may be any color between those of skin and of an open mouth.
-            share = KEPT_AROUND_LIPS if self._was_hidden and goes_on else AROUND_LIPS
-            is_hidden = is_hidden or look.around_lips > share
-        if self.overlay is not None and view is not None:
-            share = SHOWN_LIPS if self._was_hidden and goes_on else HIDDEN_LIPS
-            is_hidden = is_hidden or measure_hidden_lips(self.overlay, view) > share
-            # Hair and collars at the jaw's border count for the light alone.
-            inside = inputs.alpha[0, 0].cpu().numpy() > 0
-            is_overlaid = not is_hidden and bool((self.overlay.mask & inside).any())
-        if is_hidden:
-            self._hidden_frames_left = MAX_LOST_FRAMES
-        elif goes_on and self.overlay is not None and self._hidden_frames_left > 0:
-            # A thing whose upper edge is not found for a frame hides the lips nevertheless.
-            self._hidden_frames_left -= 1
-            is_hidden = True
-        else:
-            self._hidden_frames_left = 0
-        self._count_overlaid(is_overlaid and not is_hidden)
-        self.hidden += is_hidden
-        self.opacity = 0.0 if is_hidden else self.opacity
-        self._was_hidden = is_hidden
-        self.disagreeing += self.opacity == 0 and not is_hidden
-        self._unveiled_frames = max(self._unveiled_frames - 1, 0) if goes_on else 0
-        if view is not None and self.opacity > 0 and self._unveiled_frames == 0:
-            self.veil = self._find_veil(frame, inputs, view)
-            self._unveiled_frames = 0 if self.veil is not None else UNVEILED_FRAMES + 1
-        self.veiled += self.veil is not None
-        is_unmatched = self.veil is None and self._fit.residual > UNMATCHED_DIFFERENCE
-        self.unmatched += self.opacity > 0 and is_unmatched
-        match = self._strengthen(cells[0], cells[2], inputs)
-        if match is not None and gray:
-            return without_color(match)
-        return match
 
     @property
     def left_reason(self) -> str:
         """Return why the last frame was left as it is, or ""."""
         if self.opacity > 0:
             return ""
-        return "mouth hidden" if self._was_hidden else "not the actor's skin"
+        return "mouth hidden" if self.things.hides_mouth else "not the actor's skin"
 
     def describe_unmatched(self) -> str:
         """Describe the frames that were not or hardly matched in one line; empty if all were."""
         parts = []
+        hidden, overlaid, veiled = self.things.hidden, self.things.overlaid, self.veils.veiled
         if self.disagreeing:
             parts.append(
                 f"{self.disagreeing} frames left as they are: what is seen around the mouth is not "
                 "the actor's face where it was tracked (captions or things before it, a dissolve, "
                 "a head upside down)"
             )
-        if self.hidden:
+        if hidden:
             parts.append(
-                f"{self.hidden} frames left as they are: something before the face hides the "
+                f"{hidden} frames left as they are: something before the face hides the "
                 "mouth, or has the color of skin"
             )
-        if self.overlaid:
+        if overlaid:
             parts.append(
-                f"captions or other things lie over the face in {self.overlaid} frames, and were "
+                f"captions or other things lie over the face in {overlaid} frames, and were "
                 "kept: look at the mouths beside them"
             )
-        if self.veiled >= MIN_REPORTED_FRAMES:
+        if veiled >= MIN_REPORTED_FRAMES:
             parts.append(
-                f"smoke or a shadow lies over a part of the face in {self.veiled} frames, and over "
+                f"smoke or a shadow lies over a part of the face in {veiled} frames, and over "
                 "the painted mouth as well: look at it"
             )
         if self.unmatched:
@@ -356,52 +306,6 @@ class LightTracker:
                 "can be matched: look at their mouths"
             )
         return "; ".join(parts)
-
-    def _find_veil(self, frame: FrameCells, inputs: RenderInputs, view: SceneView) -> Veil | None:
-        """Find what veils a part of the face, where the match of the whole leaves much."""
-        if self._fit.residual < VEILED_DIFFERENCE:
-            return None
-        hidden = cover_mouths(inputs, view)
-        if self.overlay is not None:
-            hidden |= self.overlay.mask
-        compared = frame.compare_face(view.window, hidden)
-        if compared is None:
-            return None
-        actor_colors, seen, known = compared
-        positions = cell_positions(len(known))
-        parameters = self._fit.parameters
-        expected = predict_scene_colors(
-            parameters, actor_colors.reshape(-1, 3), positions.reshape(-1, 2)
-        ).reshape(seen.shape)
-        # Nearly all clear faces end here, in a tenth of the time of a fit.
-        if measure_smooth_difference(expected, seen, known) < CLEAR_DIFFERENCE:
-            return None
-        grays = np.repeat(VEIL_LEVELS[:, None], 3, 1)
-        neutral = predict_scene_colors(parameters, grays, np.zeros((len(grays), 2)))
-        depth = (self._fit.residual - FAINT_SHADOW) / (DEEP_SHADOW - FAINT_SHADOW)
-        if depth > 0:
-            # A shadow with edges, as blinds and leaves throw, is black in finer cells.
-            shadow = fit_veil(expected, seen, known, neutral[:1], SHADOW_CELLS)
-            rest = (NO_SHADOW_REST - shadow.rest) / (NO_SHADOW_REST - FULL_SHADOW_REST)
-            strength = min(depth, rest, 1.0)
-            if strength > 0:
-                return shadow.veil.weaken(strength)
-        smoke = fit_veil(expected, seen, known, neutral)
-        strength = min(
-            (smoke.before - CLEAR_DIFFERENCE) / (SMOKY_DIFFERENCE - CLEAR_DIFFERENCE),
-            (NO_VEIL_REST - smoke.rest) / (NO_VEIL_REST - FULL_VEIL_REST),
-            (NO_VEIL_EVENNESS - smoke.evenness) / (NO_VEIL_EVENNESS - FULL_VEIL_EVENNESS),
-            1.0,
-        )
-        return smoke.veil.weaken(strength) if strength > 0 else None
-
-    def _count_overlaid(self, is_overlaid: bool) -> None:
-        """Count a frame that something lies over, with those before it once they are enough."""
-        self._overlaid_run = self._overlaid_run + 1 if is_overlaid else 0
-        if self._overlaid_run == MIN_REPORTED_FRAMES:
-            self.overlaid += MIN_REPORTED_FRAMES
-        elif self._overlaid_run > MIN_REPORTED_FRAMES:
-            self.overlaid += 1
 
     def _strengthen(
         self,
@@ -476,16 +380,14 @@ def _agrees(fit: LightFit, mouth: SkinCells) -> bool:
     return measure_agreement(predicted, mouth[1], mouth[2]) >= OPAQUE_AGREEMENT
 
 
-def _fit_and_compare(
-    skin: SkinComparison, typical: SkinCells, before: LightFit
-) -> tuple[LightFit, float]:
+def _match_skin(skin: SkinComparison, cells: SkinCells, before: LightFit) -> _SkinMatch:
     """Fit the light to cells of typical skin, and measure how well the face agrees in it."""
-    fit = fit_light(*typical, before)
+    fit = fit_light(*cells, before)
     agreements = []
     for actor_colors, scene_colors, positions in skin.pair_with_each():
         predicted = predict_scene_colors(fit.parameters, actor_colors, positions)
         agreements.append(measure_agreement(predicted, scene_colors, positions))
-    return fit, max(agreements)
+    return _SkinMatch(cells, fit, max(agreements))
 
 
 def bring_to_actor_light(

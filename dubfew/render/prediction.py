@@ -241,7 +241,9 @@ class MouthPredictor:
                 )
             match = self.light.match(part, task.shot, _view_scene(task, window))
             lights.append(
-                _FrameLight(match, self.light.opacity, self.light.overlay, self.light.veil)
+                _FrameLight(
+                    match, self.light.opacity, self.light.things.overlay, self.light.veils.veil
+                )
             )
             if self.light.left_reason:
                 self.left_rows[task.row] = self.light.left_reason

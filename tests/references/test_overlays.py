@@ -12,14 +12,7 @@ from torch.nn import functional as F
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
-from dubfew.references.light_match import (
-    AROUND_LIPS,
-    HIDDEN_LIPS,
-    MAX_LOST_FRAMES,
-    MIN_REPORTED_FRAMES,
-    SHOWN_LIPS,
-    LightTracker,
-)
+from dubfew.references.light_match import LightTracker
 from dubfew.references.overlays import (
     COVERED_STRANGE_PART,
     MIN_STRANGE_PART,
@@ -29,6 +22,13 @@ from dubfew.references.overlays import (
     measure_hidden_lips,
     outline_things,
     remove_overlay,
+)
+from dubfew.references.thing_tracking import (
+    AROUND_LIPS,
+    HIDDEN_LIPS,
+    MAX_LOST_FRAMES,
+    MIN_REPORTED_FRAMES,
+    SHOWN_LIPS,
 )
 from tests.data.people import toy_footage
 
@@ -98,12 +98,12 @@ def test_captions_are_kept_and_the_face_beside_them_is_painted(sample, lips):
     assert told in tracker.describe_unmatched()
     face = inputs.mesh_mask[0, 0].numpy() > 0
     face[:, :4] = face[:, -4:] = False
-    found = tracker.overlay.mask
+    found = tracker.things.overlay.mask
     assert found[where & face].mean() > 0.98
     rows = np.flatnonzero(where.any(1))
     assert not found[: rows[0] - 5].any()
     # Without the letters the window is what the references show.
-    clean = remove_overlay(view.window, inputs, tracker.overlay)
+    clean = remove_overlay(view.window, inputs, tracker.things.overlay)
     truth = sample.target[0].permute(1, 2, 0).numpy() * 255
     assert np.abs(clean - truth)[where & face].mean() < 12
 
@@ -140,8 +140,8 @@ def test_a_small_logo_inside_of_the_mask_is_kept(sample, lips, color):
     tracker = LightTracker()
     tracker.match(inputs, 0, view)
     assert (tracker.opacity, tracker.left_reason) == (1, "")
-    assert tracker.overlay.mask[where].all()
-    assert tracker.overlay.mask.sum() < 4 * where.sum()
+    assert tracker.things.overlay.mask[where].all()
+    assert tracker.things.overlay.mask.sum() < 4 * where.sum()
 
 
 def test_a_hand_over_the_chin_leaves_the_frame(sample, lips):
@@ -157,7 +157,7 @@ def test_a_hand_over_the_chin_leaves_the_frame(sample, lips):
     tracker = LightTracker()
     tracker.match(inputs, 0, view)
     # It has no outline that could be kept.
-    assert tracker.overlay is None
+    assert tracker.things.overlay is None
     assert (tracker.opacity, tracker.left_reason) == (0, "mouth hidden")
     assert "the color of skin" in tracker.describe_unmatched()
     # It goes away, and the paint comes back by and by.
@@ -225,7 +225,7 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
 
         inputs, view = drawn(sample, lips, draw)
         tracker.match(inputs, shot, view)
-        return tracker.left_reason, measure_hidden_lips(tracker.overlay, view)
+        return tracker.left_reason, measure_hidden_lips(tracker.things.overlay, view)
 
     reason, share = show(-7, 0)
     assert (tracker.opacity, reason) == (0, "mouth hidden")

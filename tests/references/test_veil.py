@@ -12,14 +12,12 @@ from scipy.ndimage import gaussian_filter
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
-from dubfew.references.light_match import (
-    MIN_REPORTED_FRAMES,
-    UNVEILED_FRAMES,
-    LightTracker,
-)
+from dubfew.references.light_match import LightTracker
 from dubfew.references.overlays import SceneView
 from dubfew.references.skin_cells import window_positions
+from dubfew.references.thing_tracking import MIN_REPORTED_FRAMES
 from dubfew.references.veil import Veil, fit_veil
+from dubfew.references.veil_tracking import UNVEILED_FRAMES
 from tests.data.people import toy_footage
 
 ROW = 5
@@ -58,9 +56,9 @@ def test_smoke_lies_over_the_painted_mouth_as_well(sample, tone, largest, pieces
     for shot in range(MIN_REPORTED_FRAMES):
         match = tracker.match(inputs, shot, view)
     assert tracker.opacity == 1
-    assert tracker.veil is not None
+    assert tracker.veils.veil is not None
     assert f"part of the face in {MIN_REPORTED_FRAMES} frames" in tracker.describe_unmatched()
-    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veil)
+    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veils.veil)
     assert laid_over < 0.75 * clear
 
 
@@ -88,7 +86,7 @@ def test_shadows_of_blinds_lie_over_the_painted_mouth_as_well(depth):
     tracker = LightTracker()
     match = tracker.match(inputs, 0, view)
     assert tracker.opacity == 1
-    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veil)
+    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veils.veil)
     assert laid_over < 0.4 * clear
 
 
@@ -96,11 +94,11 @@ def test_a_clear_face_has_no_smoke_before_it(sample):
     tracker = LightTracker()
     inputs, view = seen_through(sample, np.zeros(sample.target.shape[2:]), 0.5)
     tracker.match(inputs, 0, view)
-    assert tracker.veil is None
+    assert tracker.veils.veil is None
     # Light that changes evenly over the window is no smoke.
     across = np.linspace(0.3, 0.6, sample.target.shape[-1])[None].repeat(len(view.window), 0)
     tracker.match(*seen_through(sample, across, 0.0)[:1], 1, seen_through(sample, across, 0.0)[1])
-    assert tracker.veil is None
+    assert tracker.veils.veil is None
 
 
 def test_a_clear_shot_is_looked_at_again_after_some_frames(sample, monkeypatch):
@@ -110,7 +108,7 @@ def test_a_clear_shot_is_looked_at_again_after_some_frames(sample, monkeypatch):
         looks.append(len(shown))
 
     tracker = LightTracker()
-    monkeypatch.setattr(tracker, "_find_veil", find_no_veil)
+    monkeypatch.setattr(tracker.veils, "_find", find_no_veil)
     inputs, view = seen_through(sample, np.zeros(sample.target.shape[2:]), 0.5)
     # A new shot is looked at anew.
     for shot in [0] * (UNVEILED_FRAMES + 3) + [1]:
