@@ -70,7 +70,22 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
             yield thing  # type: ignore[misc]
     finally:
         stopped.set()
-        thread.join()
+        _join(thread)
+
+
+def _join(thread: threading.Thread) -> None:
+    """Wait until a thread has ended, even if further interrupts come meanwhile.
+
+    `timeout` and impatient users send two. What the caller closes next is still used by the thread.
+    """
+    interrupt: KeyboardInterrupt | None = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 class _ProducerError:

@@ -157,3 +157,30 @@ def test_an_error_in_the_middle_of_a_chain_ends_all_of_it():
     ):
         list(second)
     assert set(threading.enumerate()) <= before
+
+
+def test_a_second_interrupt_waits_for_the_thread(monkeypatch):
+    release, ended = threading.Event(), threading.Event()
+
+    def slow():
+        yield 1
+        release.wait(10)
+        ended.set()
+        yield 2
+
+    join, calls = threading.Thread.join, []
+
+    def interrupted_join(thread, timeout=None):
+        calls.append(thread)
+        if len(calls) == 1:
+            release.set()
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", interrupted_join)
+    items = prefetch(slow())
+    assert next(items) == 1
+    with pytest.raises(KeyboardInterrupt):
+        items.close()
+    assert ended.is_set()
+    assert not calls[0].is_alive()
