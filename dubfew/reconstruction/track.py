@@ -169,9 +169,10 @@ class Track:
 
     def reasons(self) -> dict[str, int]:
         """Count the frames that are left unchanged, by reason. A frame may have several reasons."""
-        counts = {
-            word: int((self.flags & bit > 0).sum()) for bit, word in FLAG_DESCRIPTIONS.items()
-        }
+        # Who is not seen in a frame of somebody else is told once.
+        shows_other = self.flags & FLAG_OTHER_PERSON > 0
+        flags = np.where(shows_other, self.flags & ~np.uint8(FLAG_NO_FACE), self.flags)
+        counts = {word: int((flags & bit > 0).sum()) for bit, word in FLAG_DESCRIPTIONS.items()}
         return {word: count for word, count in counts.items() if count}
 
     def select(self, rows: slice | Iterable[int] | NDArray) -> Track:

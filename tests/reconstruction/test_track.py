@@ -11,6 +11,7 @@ from dubfew.errors import ArtefactError, ShapeError
 from dubfew.reconstruction.track import (
     FLAG_MOUTH_COVERED,
     FLAG_NO_FACE,
+    FLAG_OTHER_PERSON,
     FLAG_TURNED_AWAY,
     Camera,
     Track,
@@ -112,3 +113,8 @@ def test_flagged_frames_are_not_usable():
     track = make_track()
     np.testing.assert_array_equal(track.usable, [True, False, False, False, True])
     assert track.reasons() == {"no face": 1, "turned away": 2, "mouth covered": 1}
+    # A frame of somebody else is told once, and counts for its other reasons.
+    other = dataclasses.replace(
+        track, flags=track.flags | np.uint8(FLAG_OTHER_PERSON) * ~track.usable
+    )
+    assert other.reasons() == {"turned away": 2, "mouth covered": 1, "only somebody else": 3}

@@ -64,7 +64,7 @@ def test_flagged_frames_are_bit_for_bit_the_scene(flagged, registry, clip, tmp_p
         "actor", drive=drive, lossless=True, watermark=marked, out=out, registry=registry
     )
     assert result.edited_frames == FRAMES - len(LEFT) - len(GONE)
-    assert "6 of 30 frames left as they are (no face 2, turned away 2, mouth covered 2" in (
+    assert "6 of 30 frames left as they are (no face 1, turned away 2, mouth covered 2" in (
         result.note
     )
     change = np.zeros(FRAMES)
