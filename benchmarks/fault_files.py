@@ -8,10 +8,10 @@ seconds of the clip, without training. Scenes whose picture was wrong are render
 self``, so that the scene itself is the right answer; those whose sound or clock was wrong with a
 dub.
 
-For each row the benchmark prints the frames that were painted, the PSNR of the painted pixels (they
-are those that differ from the scene), lengths of picture and sound before and after, losses that
-the note does not say, and the note. It writes a sheet of every frame of each picture row: scene
-and render.
+For each row the benchmark prints the frames that were painted, the PSNR of all pixels that differ
+from the scene (the encoder changes some outside of the mask), lengths of picture and sound before
+and after, losses that the note does not say, and the note. It writes a sheet of every frame of each
+picture row: scene and render.
 """
 
 from __future__ import annotations
@@ -117,19 +117,22 @@ def _with_alpha(files: Files) -> Path:
 
 def _equal_stamps(files: Files) -> Path:
     """Four frames in a row with one time stamp."""
-    path = files.made / "equal.mkv"
-    with av.open(str(files.faults / SCENE)) as old, av.open(str(path), "w") as new:
-        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
-        for packet in old.demux():
-            if packet.pts is None:
-                continue
-            if packet.stream.type == "video":
-                step = round(Fraction(1, 25) / packet.time_base)
-                number = packet.pts // step
-                packet.pts = (10 if 10 <= number < 14 else number) * step
-                packet.dts = min(packet.dts, packet.pts)
-            packet.stream = streams[packet.stream.index]
-            new.mux(packet)
+    source, path = files.faults / SCENE, files.made / "equal.mkv"
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        picture = new.add_stream("mjpeg", rate=25, options={"qmin": "1", "qmax": "1"})
+        picture.pix_fmt = "yuvj420p"
+        picture.width = picture.height = probe(source).width
+        sound = new.add_stream_from_template(old.streams.audio[0])
+        for number, frame in enumerate(read_frames(source)):
+            shown = av.VideoFrame.from_ndarray(frame.to_rgb(), "rgb24")
+            for packet in picture.encode(shown.reformat(format="yuvj420p")):
+                place = 10 if 10 <= number < 14 else number
+                packet.pts = packet.dts = round(place / 25 / packet.time_base)
+                new.mux(packet)
+        for packet in old.demux(old.streams.audio[0]):
+            if packet.pts is not None:
+                packet.stream = sound
+                new.mux(packet)
     return path
 
 
@@ -187,8 +190,7 @@ ROWS = (
     Row("xdcam", "xdcam.mxf", ".mxf", "", {"like_source": True}),
     Row("antiphase", audio="antiphase.wav"),
     Row("poly60", audio="poly60.wav"),
-    Row("restart", "restart.ts", ".ts", "", SELF),
-    Row("restart to .mp4", "restart.ts", ".mp4", "", SELF),
+    Row("restart", "restart.ts", ".mp4", "", SELF),
     Row("vfr_hold", "vfr_hold.mp4", ".mp4", "", SELF),
     Row("emptyedit", "emptyedit.mp4", ".mp4", "", SELF),
     Row("late_audio", "late_audio.mp4", ".mp4", "", SELF),
@@ -249,7 +251,6 @@ def run_row(row: Row, files: Files, registry: Registry) -> Outcome:
     pairs = list(zip((f.to_rgb() for f in before), (f.to_rgb() for f in after), strict=False))
     pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
     if pairs and "drive" in options:
-        # The encoder changes a little everywhere.
         errors = [np.abs(a.astype(int) - b).max(-1) for a, b in pairs]
         truth, shown = ([p[n] for p in pairs] for n in (0, 1))
         masks = [e > 0 for e in errors]
