@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -210,8 +211,14 @@ def is_still(container: InputContainer) -> bool:
 
 
 def frame_rate(stream: av.VideoStream) -> Fraction:
-    """Return the mean frame rate, put on a common rate where a coarse clock has blurred it."""
-    fps = Fraction(stream.average_rate or stream.guessed_rate or stream.base_rate or 25)
+    """Return the mean frame rate, put on a common rate where a coarse clock has blurred it.
+
+    Programs that copy streams write their clock as the rate at times, such as 30,000 frames/s in a
+    file that counts milliseconds. A rate beyond the clock's does not count.
+    """
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    fastest = math.inf if stream.time_base is None else 1 / stream.time_base
+    fps = next((Fraction(rate) for rate in rates if rate and rate <= fastest), Fraction(25))
     if stream.time_base is not None and stream.time_base >= COARSE_CLOCK:
         nearest = min(_COMMON_RATES, key=lambda rate: abs(rate - fps))
         # A relative difference of 2e-4 is a millisecond in five seconds; 29.97 and 30 differ by

@@ -93,6 +93,22 @@ def test_crop_of_a_decoded_frame_equals_the_box_of_the_whole(make_video, pix_fmt
         assert np.abs(old.astype(int) - new).mean() < 0.6 * (4 if "10" in pix_fmt else 1)
 
 
+def test_a_clock_that_is_written_as_the_rate_does_not_count(make_video, tmp_path) -> None:
+    path = tmp_path / "copy.mkv"
+    with av.open(str(make_video("a.mkv", count=12))) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream("libx264", rate=12800)
+        stream.width, stream.height = 64, 48
+        for number, frame in enumerate(old.decode(video=0)):
+            frame.time_base, frame.pts = Fraction(1, 25), number
+            for packet in stream.encode(frame):
+                new.mux(packet)
+        for packet in stream.encode(None):
+            new.mux(packet)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate > 1000
+    assert probe(path).fps == 25
+
+
 def test_variable_rate_goes_by_the_stamps(make_video) -> None:
     ticks = [0, 40, 80, 200, 210, 215, 400]
     path = make_video(ticks=ticks, count=7, time_base=Fraction(1, 1000))
