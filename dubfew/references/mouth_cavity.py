@@ -80,6 +80,9 @@ UPPER_GAP_SHADE, LOWER_GAP_SHADE = 0.3, 0.1
 # Shine on the middle of an upper and of a lower tooth, as a part of the tooth's own brightness, and
 # its half sizes in those of a tooth, across and down: wet and round, teeth mirror the light.
 UPPER_SHINE, LOWER_SHINE, SHINE_SIZE = 0.4, 0.0, (0.7, 0.3)
+# Brightness of teeth where the drawing has none, as a factor: what the network still takes for
+# teeth below a tooth's edge lies behind it, in its shadow, and would make it a longer one.
+SHADE_BEHIND = 0.7
 # The lips' shadow: how dark at the lip, and how far it reaches. Most of it is in the network.
 LIP_SHADOW, LIP_SHADOW_REACH = 0.1, 0.012
 
@@ -178,7 +181,8 @@ def draw_part_shapes(points: CavityPoints) -> tuple[FloatArray, FloatArray, Floa
     lower_shown = LOWER_TEETH_SHOWN * float(
         smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
     )
-    teeth, brightness, shine = np.zeros_like(tongue), np.ones_like(tongue), np.zeros_like(tongue)
+    teeth, shine = np.zeros_like(tongue), np.zeros_like(tongue)
+    brightness = np.full_like(tongue, SHADE_BEHIND)
     for from_lip, from_middle, shown, widths, gap_shade, tooth_shine in (
         (
             points.above_lip,

@@ -16,6 +16,7 @@ from dubfew.references.cavity_parts import (
     load_cavity_parts,
 )
 from dubfew.references.mouth_cavity import (
+    SHADE_BEHIND,
     UPPER_CROWN_WIDTHS,
     UPPER_SHINE,
     draw_cavity,
@@ -335,6 +336,18 @@ def test_upper_teeth_are_apart_and_lower_ones_no_beads():
         contrast[name] = float(brightness[seen].min() / brightness[seen].max())
     assert contrast["upper"] < 0.9
     assert contrast["lower"] > 0.92
+
+
+def test_teeth_below_the_edge_of_the_drawn_ones_lie_in_their_shadow():
+    points = cavity_points(0.3, 0.2)
+    shapes, brightness, shine = draw_part_shapes(points)
+    behind = shapes[:, TEETH] < 0.01
+    np.testing.assert_allclose(brightness[behind], SHADE_BEHIND, atol=0.01)
+    assert shine[behind].max() < 0.01
+    drawn = (np.abs(np.abs(points.across) - UPPER_CROWN_WIDTHS[0] / 2) < 0.01) & (
+        shapes[:, TEETH] > 0.99
+    )
+    assert brightness[drawn].min() > 0.9
 
 
 def test_upper_teeth_mirror_the_light_in_their_middle_and_lower_ones_do_not():
