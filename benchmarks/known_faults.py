@@ -514,7 +514,7 @@ def document(results: list[dict[str, Any]], failed: dict[str, str], machine: str
                 else cell(value)
                 for value in values
             ]
-            rows.append([f"`{name}`", *cells])
+            rows.append([name, *cells])
         parts += [f"## {result['clip']}", markdown_table(["measure", *faults], rows)]
     parts += [f"failed: {name}: {reason}" for name, reason in failed.items()]
     return "\n\n".join(parts) + "\n"

@@ -237,8 +237,8 @@ def test_known_faults_are_shown_with_their_reactions():
     }
     text = known_faults.document([result], {}, "machine")
     assert "| measure | original | re-encoded | seam |" in text
-    assert "| `seam` | 0.000 | 0.070 | **0.900** |" in text
-    assert "| `psnr_mouth` | - | 38.00 | 37.00 |" in text
+    assert "| seam | 0.000 | 0.070 | **0.900** |" in text
+    assert "| psnr_mouth | - | 38.00 | 37.00 |" in text
 
 
 def test_squared_distances_are_those_of_all_pairs():
