@@ -14,7 +14,8 @@ from typing import Any
 
 import folder_paths
 from comfy.model_management import throw_exception_if_processing_interrupted
-from comfy_api.latest import ComfyAPISync, ComfyExtension, Input, InputImpl, io, ui
+from comfy.utils import ProgressBar
+from comfy_api.latest import ComfyExtension, Input, InputImpl, io, ui
 from typing_extensions import override
 
 import dubfew
@@ -312,11 +313,12 @@ def to_sound(audio: Input.Audio) -> tuple[Any, int]:
 
 def show_progress() -> Any:
     """Make the function that moves ComfyUI's progress bar, and stops where the user says so."""
-    execution = ComfyAPISync().execution
+    # Not ComfyAPISync().execution: ComfyUI 0.3.64 has none there, against its own documentation.
+    bar = ProgressBar(PROGRESS_STEPS)
 
     def show(progress: Progress) -> None:
         throw_exception_if_processing_interrupted()
         if progress.fraction is not None:
-            execution.set_progress(round(progress.fraction * PROGRESS_STEPS), PROGRESS_STEPS)
+            bar.update_absolute(round(progress.fraction * PROGRESS_STEPS))
 
     return show

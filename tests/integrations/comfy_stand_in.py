@@ -157,8 +157,8 @@ class Progress:
     values: list[tuple[float, float]] = field(default_factory=list)
     is_interrupted: bool = False
 
-    def set_progress(self, value: float, max_value: float) -> None:
-        self.values.append((value, max_value))
+    def make_bar(self, total: int) -> Any:
+        return SimpleNamespace(update_absolute=lambda value: self.values.append((value, total)))
 
     def throw_exception_if_processing_interrupted(self) -> None:
         if self.is_interrupted:
@@ -204,9 +204,9 @@ def install_stand_in(monkeypatch: pytest.MonkeyPatch, output: Path) -> Progress:
                 progress.throw_exception_if_processing_interrupted
             )
         },
+        "comfy.utils": {"ProgressBar": progress.make_bar},
         "comfy_api": {},
         "comfy_api.latest": {
-            "ComfyAPISync": lambda: SimpleNamespace(execution=progress),
             "ComfyExtension": ComfyExtension,
             "Input": SimpleNamespace(Video=VideoFromFile, Audio=dict),
             "InputImpl": SimpleNamespace(VideoFromFile=VideoFromFile),
