@@ -6,6 +6,7 @@ import html
 import json
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +50,9 @@ class PageActions:
         self, store: JobStore, device: str = "auto", registry: Callable[[], Registry] = Registry
     ) -> None:
         self.store, self._device, self._registry = store, device, registry
+        # Where uploads were moved to, by the path that they had.
+        self._taken: dict[Path, Path] = {}
+        self._lock = threading.Lock()
 
     # Jobs.
 
@@ -304,11 +308,24 @@ class PageActions:
         return self.store.add(job, owner=PAGE_OWNER)
 
     def _take(self, path: str) -> Path:
-        """Move a file that the page has received into the queue's own folder."""
+        """Move a file that the page has received into the queue's own folder.
+
+        Raises:
+            DubfewError: The file was deleted because of its age.
+        """
         source = Path(path)
         ending = source.suffix.lower() if source.suffix[1:].isalnum() else ""
         taken = self.store.uploads_folder() / f"{secrets.token_hex(ID_BYTES)}{ending}"
-        shutil.move(source, taken)
+        # Gradio keeps uploads of the same content, from several tabs or fields, as one file.
+        with self._lock:
+            earlier = self._taken.get(source)
+            if source.exists():
+                shutil.move(source, taken)
+            elif earlier is not None and earlier.exists():
+                shutil.copyfile(earlier, taken)
+            else:
+                raise DubfewError(f"{source.name} is no longer here: choose it again")
+            self._taken[source] = taken
         taken.chmod(0o600)
         self._record(taken)
         return taken

@@ -56,6 +56,20 @@ def film(path: str, width: int = 64) -> str:
     return path
 
 
+def test_one_upload_in_several_tabs(actions: PageActions, upload: Any) -> None:
+    # Gradio keeps equal files as one.
+    path = upload("dub.wav")
+    jobs = [actions.dub("mary", upload("scene.mov"), path) for _ in range(2)]
+    first, second = (job.description.audio for job in jobs if job.description is not None)
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == b"content"
+    for job in jobs:
+        actions.store.cancel(job.id)
+    actions.store.expire(before=1e12)
+    with pytest.raises(DubfewError, match=r"dub\.wav is no longer here: choose it again"):
+        actions.dub("mary", upload("scene.mov"), path)
+
+
 def test_a_dub_takes_its_files(actions: PageActions, upload: Any) -> None:
     scene, sound = upload("Scene.MOV"), upload("dub.wav")
     job = actions.dub(
