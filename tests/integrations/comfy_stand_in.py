@@ -1,6 +1,6 @@
 """The part of ComfyUI's programming interface that the nodes use, with its rules.
 
-ComfyUI has no package that could be installed here. Names, arguments and rules are those of its
+ComfyUI has no package that could be installed. Names, arguments and rules are those of its
 ``comfy_api.latest`` of November 2026: a schema has distinct ids, ``execute`` takes its inputs by
 their ids, outputs come in the schema's order, and AUDIO is a dictionary with "waveform"
 [B, C, n] and "sample_rate".
