@@ -89,9 +89,9 @@ class Files:
         """Write the plain scene in another form, with its sound."""
         source, path = self.faults / SCENE, self.made / name
         info = probe(source)
+        sound = AudioSource(source, duration=info.duration)
         form = {"color_range": 1, "colorspace": 1, "color_primaries": 1, "color_trc": 1, **facts}
         info = VideoInfo(path, info.width, info.height, info.fps, pix_fmt=pix_fmt, **form)
-        sound = AudioSource(source, duration=info.duration)
         with VideoWriter(path, info, lossless=codec is None, codec=codec, audio=sound) as writer:
             for frame in read_frames(source):
                 rgb, number = frame.to_rgb(), frame.index
