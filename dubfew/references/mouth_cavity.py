@@ -110,7 +110,7 @@ def measure_mouth_colors(
             for down in (lower + depth, upper - depth)
         ]
         found.append(
-            [*lips, find_gap(image, opening)[1], np.median(sample_nearest(image, cheeks), 0)]
+            [*lips, find_gap(image, opening).color, np.median(sample_nearest(image, cheeks), 0)]
         )
         height = float((lower - upper).mean())
         # In a lower opening a row of pixels is half lip.

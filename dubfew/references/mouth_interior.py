@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dubfew.references.cavity_parts import CavityPoints, MouthColors
 from dubfew.references.mouth_cavity import draw_cavity, smoothstep
-from dubfew.references.mouth_opening import MIN_LENGTH, MouthOpening, find_gap, map_heights
+from dubfew.references.mouth_opening import MIN_LENGTH, Gap, MouthOpening, find_gap, map_heights
 from dubfew.references.teeth import is_dark, is_hollow
 from dubfew.utils.arrays import FloatArray
 
@@ -29,6 +29,9 @@ GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.7, 6.7
 # The same where that row is bright. Teeth are clenched there: what comes between them when they
 # part is dark, and the row, spread, is a gray slab.
 CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM = 2.0, 2.7
+# Levels of brightness (of 255) by which a row of clenched teeth has to be darker for each whole
+# opening that it lies off the middle.
+CLENCHED_PRIOR_LEVELS = 120.0
 # Factors by which the inside may be shrunk or stretched across: teeth do not widen in a smile.
 MIN_ACROSS_SCALE, MAX_ACROSS_SCALE = 0.85, 1.15
 # Width of the soft edge between lips and cavity, px of the window as the network draws it.
@@ -87,18 +90,18 @@ class ReferenceMouth:
         return is_hollow(self.image, self.ring)
 
     @cached_property
-    def gap(self) -> float:
-        """Return the height of the gap between the teeth, 0 to 1."""
-        return self._gap_and_color[0]
+    def gap(self) -> Gap:
+        """Return the gap between the teeth."""
+        gap = find_gap(self.image, self.opening)
+        if is_dark(self.image, self.opening, gap.color):
+            return gap
+        # Clenched teeth: the darkest row may be the shadow of a lip, and they meet in the middle.
+        return find_gap(self.image, self.opening, prior=CLENCHED_PRIOR_LEVELS)
 
     @cached_property
     def is_dark(self) -> bool:
         """Return whether the gap is dark, as clenched teeth are not."""
-        return is_dark(self.image, self.opening, self._gap_and_color[1])
-
-    @cached_property
-    def _gap_and_color(self) -> tuple[float, FloatArray]:
-        return find_gap(self.image, self.opening)
+        return is_dark(self.image, self.opening, self.gap.color)
 
 
 def map_mouth_interior(
@@ -158,7 +161,7 @@ def map_mouth_interior(
             if mouth.is_dark
             else (CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM)
         )
-        mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap)
+        mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap.at(across))
         down = reference_upper + mapped * reference_opening
         positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
         spread = (replaced_from - stretch) / (replaced_from - shown_up_to)

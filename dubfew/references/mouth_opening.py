@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.luma import LUMA_BT601
@@ -37,6 +38,9 @@ PROBED_WIDTH = 0.5
 # Levels of brightness (of 255) by which a row has to be darker for each whole opening that it lies
 # off the middle. It keeps the gap in the middle of mouths that show none.
 GAP_PRIOR_LEVELS = 25.0
+# Reach of a gap above and below its row, of the opening; difference of brightness, levels, by which
+# a place counts less as gap, about the noise of video; columns over which it is averaged, a tooth.
+GAP_REACH, GAP_LEVELS, GAP_BLUR = 0.2, 8.0, 5
 # How far outside of the lips' inner edges their colors are read, in half widths of the mouth.
 LIP_DEPTH = 0.10
 # Smallest length that is divided by: a tenth of a pixel in a window of 160.
@@ -128,36 +132,65 @@ def sample_nearest(image: NDArray[np.uint8], points: NDArray) -> FloatArray:
     return image[index[..., 1], index[..., 0]].astype(np.float32)
 
 
-def find_gap(image: NDArray[np.uint8], opening: MouthOpening) -> tuple[float, FloatArray]:
+@dataclass(frozen=True)
+class Gap:
+    """The gap between upper and lower teeth, or between teeth and lip.
+
+    Attributes:
+        across: places along the mouth. [24]
+        heights: its height in the opening there, 0 at the upper lip to 1 at the lower one. [24]
+        color: mean color of its row, RGB 0 to 255. [3]
+    """
+
+    across: FloatArray
+    heights: FloatArray
+    color: FloatArray
+
+    def at(self, across: NDArray) -> NDArray:
+        """Return the heights at other places along the mouth. [N]"""
+        return np.interp(across, self.across, self.heights)
+
+
+def find_gap(
+    image: NDArray[np.uint8], opening: MouthOpening, *, prior: float = GAP_PRIOR_LEVELS
+) -> Gap:
     """Find the gap between upper and lower teeth, or between teeth and lip: the darkest row.
+
+    Teeth have no straight edge. Around the darkest row each place has a height of its own, so that
+    no tip of a tooth lies in the band that is spread.
 
     Args:
         image: window that shows the mouth. [S, S, 3]
         opening: its opening.
-
-    Returns:
-        Height of the gap in the opening, 0 at the upper lip to 1 at the lower one; its mean color,
-        RGB 0 to 255. [3]
+        prior: levels of brightness (of 255) by which a row has to be darker for each whole opening
+            that it lies off the middle.
     """
     across = opening.spread_across(PROBED_WIDTH, PROBE_COLUMNS)
     upper, lower = opening.edge_heights(across)
     heights = (np.arange(PROBE_ROWS) + 0.5) / PROBE_ROWS
     down = upper + heights[:, None] * (lower - upper)
     points = np.stack([np.broadcast_to(across, down.shape), down], -1)
-    rows = sample_nearest(image, opening.from_axes(points)).mean(1)
     # Three rows together: single ones are noise.
-    padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
-    rows = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    levels = rows @ LUMA_BT601 + GAP_PRIOR_LEVELS * np.abs(heights - 0.5)
-    darkest = int(np.argmin(levels))
-    return float(heights[darkest]), rows[darkest].astype(np.float32)
+    probes = uniform_filter1d(sample_nearest(image, opening.from_axes(points)), 3, 0)
+    rows = probes.mean(1)
+    darkest = int(np.argmin(rows @ LUMA_BT601 + prior * np.abs(heights - 0.5)))
+    near = np.abs(heights - heights[darkest]) <= GAP_REACH
+    levels = probes[near] @ LUMA_BT601
+    # The middle of what is about as dark as the darkest.
+    weights = np.exp((levels.min(0) - levels) / GAP_LEVELS)
+    found = (weights * heights[near, None]).sum(0) / weights.sum(0)
+    return Gap(
+        across.astype(np.float32),
+        uniform_filter1d(found, GAP_BLUR, mode="nearest").astype(np.float32),
+        rows[darkest].astype(np.float32),
+    )
 
 
 def map_heights(
     height: NDArray,  # [N]
     opening: NDArray,  # [N]
     reference_opening: NDArray,  # [N]
-    gap: float,
+    gap: NDArray | float,  # [N]
 ) -> tuple[NDArray, NDArray]:
     """Map heights in an opening to heights in a reference's, with rigid teeth.
 
@@ -165,7 +198,7 @@ def map_heights(
         height: distance from the upper lip. [N]
         opening: distance of the lips there. [N]
         reference_opening: distance of the lips at the same place of the reference. [N]
-        gap: height of the reference's gap, 0 to 1.
+        gap: height of the reference's gap there, 0 to 1; one number where it is level. [N]
 
     Returns:
         Height in the reference, 0 at its upper lip to 1 at its lower one; factor by which the
@@ -180,7 +213,8 @@ def map_heights(
     scale = np.clip(opening / reference_opening, MIN_TEETH_SCALE, MAX_TEETH_SCALE)
     unit = reference_opening * scale
     # Parts of the reference above and below the band, and where they end in the opening.
-    above, below = max(gap - HALF_GAP_BAND, 0.0), max(1 - gap - HALF_GAP_BAND, 0.0)
+    above = np.maximum(gap - HALF_GAP_BAND, 0.0)
+    below = np.maximum(1 - gap - HALF_GAP_BAND, 0.0)
     band = 1 - above - below
     # Where both do not fit, the upper teeth stand before the lower ones.
     upper_end = np.minimum(above * unit, opening)
@@ -193,7 +227,7 @@ def map_heights(
     )
     # One value for the whole mouth: of columns that are decided one by one some show this reference
     # and some another, side by side.
-    spread = middle.sum() / max(band * float(reference_opening.sum()), MIN_LENGTH * band)
+    spread = middle.sum() / max(float((band * reference_opening).sum()), MIN_LENGTH)
     depth = np.minimum(height - upper_end, lower_begin - height) / np.maximum(middle, MIN_LENGTH)
     stretch = scale + np.clip(depth / BAND_EDGE, 0, 1) * (spread - scale)
     return np.clip(mapped, 0, 1), stretch

@@ -85,7 +85,7 @@ def is_hollow(image: NDArray[np.uint8], ring: FloatArray) -> bool:
     opening = MouthOpening.from_ring(ring)
     if not _is_open(image, opening) or look_at_teeth(image, ring)[0] > TEETH_SHARE:
         return False
-    return is_dark(image, opening, find_gap(image, opening)[1])
+    return is_dark(image, opening, find_gap(image, opening).color)
 
 
 def is_dark(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) -> bool:

@@ -269,9 +269,40 @@ def test_no_pixels_between_the_lips_are_no_trouble():
 
 
 def test_the_gap_is_the_dark_row_under_the_teeth():
-    height, color = find_gap(painted_mouth(0.3, 0.1), MouthOpening.from_ring(ring(0.3)))
-    assert 0.4 < height < 0.9
-    assert color.max() < 60
+    gap = find_gap(painted_mouth(0.3, 0.1), MouthOpening.from_ring(ring(0.3)))
+    assert (gap.heights > 0.4).all()
+    assert (gap.heights < 0.9).all()
+    assert gap.color.max() < 60
+
+
+def test_the_gap_follows_uneven_teeth():
+    """Upper and lower teeth meet at a slant, with a dark line between them."""
+    points = ring(0.3)
+    opening = MouthOpening.from_ring(points)
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    upper, lower = opening.edge_heights(x)
+    seam = 0.5 + 0.4 * x
+    image = painted_mouth(0.3, 1)
+    line = np.abs((y - upper) / (lower - upper) - seam) < 0.06
+    image[pixels_inside(points) & line] = (20, 10, 10)
+    gap = find_gap(image, opening)
+    np.testing.assert_allclose(gap.heights, 0.5 + 0.4 * gap.across, atol=0.04)
+
+
+def test_the_shadow_of_a_lip_is_no_gap_of_clenched_teeth():
+    points = ring(0.3)
+    opening = MouthOpening.from_ring(points)
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    upper, lower = opening.edge_heights(x)
+    height = (y - upper) / (lower - upper)
+    image = painted_mouth(0.3, 1)
+    image[pixels_inside(points) & (height < 0.12)] = (200, 200, 190)
+    image[pixels_inside(points) & (np.abs(height - 0.5) < 0.06)] = (215, 215, 205)
+    mouth = ReferenceMouth(image, points)
+    assert not mouth.is_dark
+    np.testing.assert_allclose(mouth.gap.heights, 0.5, atol=0.06)
 
 
 def test_heights_are_continuous_and_reach_both_lips():
