@@ -25,6 +25,9 @@ from dubfew.media.stated_aspect import find_stated_aspect
 # milliseconds: times and rates from such a clock are rounded, and are put back on the frame grid
 # where they lie within a tick of it.
 COARSE_CLOCK = Fraction(1, 2000)
+# Frames a second from which a stated rate is a clock of milliseconds, and the rate of a file that
+# states no other. Frames keep their own times.
+CLOCK_RATE, UNKNOWN_RATE = 1000, 25
 # Frame rates that cameras and editors use, for rates that a coarse clock has blurred.
 _COMMON_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, 120)] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
@@ -213,12 +216,13 @@ def is_still(container: InputContainer) -> bool:
 def frame_rate(stream: av.VideoStream) -> Fraction:
     """Return the mean frame rate, put on a common rate where a coarse clock has blurred it.
 
-    Programs that copy streams write their clock as the rate at times, such as 30,000 frames/s in a
-    file that counts milliseconds. A rate beyond the clock's does not count.
+    Programs write their clock as the rate at times, such as 30,000 frames/s in a file that counts
+    milliseconds, and browsers 1000 in recordings of a camera. Such rates do not count.
     """
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    fastest = math.inf if stream.time_base is None else 1 / stream.time_base
-    fps = next((Fraction(rate) for rate in rates if rate and rate <= fastest), Fraction(25))
+    clock = math.inf if stream.time_base is None else 1 / stream.time_base
+    plausible = (rate for rate in rates if rate and rate <= clock and rate < CLOCK_RATE)
+    fps = Fraction(next(plausible, UNKNOWN_RATE))
     if stream.time_base is not None and stream.time_base >= COARSE_CLOCK:
         nearest = min(_COMMON_RATES, key=lambda rate: abs(rate - fps))
         # A relative difference of 2e-4 is a millisecond in five seconds; 29.97 and 30 differ by

@@ -109,6 +109,24 @@ def test_a_clock_that_is_written_as_the_rate_does_not_count(make_video, tmp_path
     assert probe(path).fps == 25
 
 
+def test_a_recording_of_a_browser_has_no_thousand_frames_a_second(make_video, tmp_path) -> None:
+    """Chromium's recordings count milliseconds, and state that as their rate."""
+    path = tmp_path / "camera.webm"
+    with (
+        av.open(str(make_video("a.mkv", count=12))) as old,
+        av.open(str(path), "w", options={"live": "1"}) as new,
+    ):
+        stream = new.add_stream("libvpx", rate=1000)
+        stream.width, stream.height = 64, 48
+        for number, frame in enumerate(old.decode(video=0)):
+            frame.time_base, frame.pts = Fraction(1, 1000), 40 * number
+            new.mux(stream.encode(frame))
+        new.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 1000
+    assert probe(path).fps == 25
+
+
 def test_variable_rate_goes_by_the_stamps(make_video) -> None:
     ticks = [0, 40, 80, 200, 210, 215, 400]
     path = make_video(ticks=ticks, count=7, time_base=Fraction(1, 1000))
