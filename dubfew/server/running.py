@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from dubfew.errors import DubfewError
@@ -77,7 +81,34 @@ def run_application(application: Any, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    with hold_back_signals():
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def hold_back_signals() -> Iterator[None]:
+    """Pass on the signals that end the process only after the block.
+
+    uvicorn passes them on while its event loop runs. An exception there would end open requests in
+    the middle, with a traceback of each.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if received:
+        signal.raise_signal(received[0])
 
 
 def _is_fault(record: logging.LogRecord) -> bool:
