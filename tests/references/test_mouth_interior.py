@@ -54,6 +54,14 @@ def pixels_inside(points: np.ndarray) -> np.ndarray:
     return (x / reach) ** 2 + (y / height) ** 2 < 1
 
 
+def places_in_opening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place of each pixel along an opening, and its height, 0 to 1 downwards. [160, 160] each"""
+    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    x, y = np.meshgrid(centers, centers)
+    upper, lower = MouthOpening.from_ring(points).edge_heights(x)
+    return x, (y - upper) / (lower - upper)
+
+
 def painted_mouth(opening: float, teeth: float) -> np.ndarray:
     """A skin-colored window, black between the lips, white teeth below the upper lip."""
     image = np.full((SIZE, SIZE, 3), (200, 140, 120), np.uint8)
@@ -278,25 +286,17 @@ def test_the_gap_is_the_dark_row_under_the_teeth():
 def test_the_gap_follows_uneven_teeth():
     """Upper and lower teeth meet at a slant, with a dark line between them."""
     points = ring(0.3)
-    opening = MouthOpening.from_ring(points)
-    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
-    x, y = np.meshgrid(centers, centers)
-    upper, lower = opening.edge_heights(x)
-    seam = 0.5 + 0.4 * x
+    across, height = places_in_opening(points)
     image = painted_mouth(0.3, 1)
-    line = np.abs((y - upper) / (lower - upper) - seam) < 0.06
+    line = np.abs(height - (0.5 + 0.4 * across)) < 0.06
     image[pixels_inside(points) & line] = (20, 10, 10)
-    gap = find_gap(image, opening)
+    gap = find_gap(image, MouthOpening.from_ring(points))
     np.testing.assert_allclose(gap.heights, 0.5 + 0.4 * gap.across, atol=0.04)
 
 
 def test_the_shadow_of_a_lip_is_no_gap_of_clenched_teeth():
     points = ring(0.3)
-    opening = MouthOpening.from_ring(points)
-    centers = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
-    x, y = np.meshgrid(centers, centers)
-    upper, lower = opening.edge_heights(x)
-    height = (y - upper) / (lower - upper)
+    _, height = places_in_opening(points)
     image = painted_mouth(0.3, 1)
     image[pixels_inside(points) & (height < 0.12)] = (200, 200, 190)
     image[pixels_inside(points) & (np.abs(height - 0.5) < 0.06)] = (215, 215, 205)
