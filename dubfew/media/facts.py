@@ -16,7 +16,7 @@ from av.stream import Disposition
 from dubfew.errors import MediaError
 from dubfew.media.field_search import find_field_order
 from dubfew.media.hdr import TRANSFER_HLG, TRANSFER_PQ
-from dubfew.media.info import FIELD_ORDERS, VideoInfo, probe
+from dubfew.media.info import FIELD_ORDERS, VideoInfo, declared_duration, probe
 from dubfew.media.opening import open_media
 from dubfew.media.pixels import UNSPECIFIED_CODE_POINT
 
@@ -124,6 +124,7 @@ class StreamFacts:
         is_default: True if players choose it by themselves.
         details: rate and channels of sound.
         start: time at which sound begins after the first frame, s.
+        end: time at which sound ends after the first frame, s; None where the file does not say.
     """
 
     index: int
@@ -135,6 +136,7 @@ class StreamFacts:
     is_default: bool = False
     details: str = ""
     start: float = 0.0
+    end: float | None = None
 
     def describe(self) -> str:
         """Describe the stream for readers, such as "sound track 2 (fra, M&E, aac)"."""
@@ -217,9 +219,12 @@ def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
             continue
         counts[kind] = counts.get(kind, 0) + 1
         context: Any = stream.codec_context
-        details = ""
+        details, start, end = "", 0.0, None
         if kind == "audio" and context is not None and context.sample_rate:
             details = f"{context.sample_rate} Hz, {context.layout.name}"
+        if isinstance(stream, av.AudioStream):
+            start, length = _start_seconds(stream) - origin, declared_duration(stream)
+            end = None if length is None else start + float(length)
         language = stream.metadata.get("language", "")
         yield StreamFacts(
             index=stream.index,
@@ -230,7 +235,8 @@ def _list_streams(container: InputContainer) -> Iterator[StreamFacts]:
             title=stream_title(stream.metadata),
             is_default=bool(stream.disposition & Disposition.default),
             details=details,
-            start=_start_seconds(stream) - origin if kind == "audio" else 0.0,
+            start=start,
+            end=end,
         )
 
 

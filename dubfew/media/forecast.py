@@ -14,24 +14,43 @@ from dubfew.media.working_color import describe_working_color
 
 # Sound before the first frame that is shorter than this is an encoder's priming, s.
 _MIN_LEAD_SECONDS = 0.1
+# Sound behind the last frame that is shorter than this is the rest of an encoder's packet, s.
+_MIN_TAIL_SECONDS = 0.05
 
 
-def forecast_output(source: MediaFacts, output: Path, encoding: VideoEncoding) -> list[str]:
+def forecast_output(
+    source: MediaFacts,
+    output: Path,
+    encoding: VideoEncoding,
+    *,
+    seconds: float | None = None,
+    replaced: StreamFacts | None = None,
+) -> list[str]:
     """List what of a source an output will lack, and what will be converted, one line each.
 
     Args:
         source: what the source holds.
         output: file that will be written.
         encoding: how, from `choose_encoding`.
+        seconds: length of that file, s; None for that of the source's picture.
+        replaced: sound track that new sound takes the place of, or None.
     """
     return [
-        *describe_conversions(source),
+        *describe_conversions(source, seconds=seconds, replaced=replaced),
         *compare_facts(source, _expected_facts(source, output, encoding)),
     ]
 
 
-def describe_conversions(source: MediaFacts) -> list[str]:
-    """List what a render of a source does to it in any output, one line each."""
+def describe_conversions(
+    source: MediaFacts, *, seconds: float | None = None, replaced: StreamFacts | None = None
+) -> list[str]:
+    """List what a render of a source does to it in any output, one line each.
+
+    Args:
+        source: what the source holds.
+        seconds: length of the output, s; None for that of the source's picture.
+        replaced: sound track that new sound takes the place of, or None.
+    """
     lines: list[str] = []
     if source.video is None:
         return lines
@@ -44,12 +63,22 @@ def describe_conversions(source: MediaFacts) -> list[str]:
             f"{float(2 * source.video.fps):g} frames/s: ffmpeg -vf bwdif)"
         )
     lines.append(describe_working_color(source.video.color))
+    # A file without a stated length does not tell what lies behind its picture.
+    picture_end = source.video.duration if seconds is None else seconds
     for stream in source.of_kind("audio"):
+        if stream == replaced:
+            continue
         # Outputs begin at the first frame: players differ in what they do with negative times.
         if stream.start < -_MIN_LEAD_SECONDS:
             lines.append(
                 f"the first {-stream.start:.2f} s of {stream.describe()} lie before the first "
                 "frame and are cut"
+            )
+        tail = 0.0 if stream.end is None or not picture_end else stream.end - picture_end
+        if tail > _MIN_TAIL_SECONDS:
+            lines.append(
+                f"the last {tail:.2f} s of {stream.describe()} lie behind the last frame and are "
+                "cut"
             )
     return [line for line in lines if line]
 

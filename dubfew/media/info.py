@@ -232,17 +232,21 @@ def frame_rate(stream: av.VideoStream) -> Fraction:
     return fps
 
 
-def declared_duration(stream: av.VideoStream) -> Fraction | None:
-    """Return the length of the picture that the file states, s; None where it states none."""
+def declared_duration(stream: av.VideoStream | av.AudioStream) -> Fraction | None:
+    """Return the length of a stream that the file states, s; None where it states none."""
+    base = Fraction(stream.time_base or 1)
     if stream.duration and stream.time_base:
-        return stream.duration * Fraction(stream.time_base)
+        return stream.duration * base
     tag = stream.metadata.get("DURATION", "")  # Matroska: "00:00:04.000000000"
     hours, _, rest = tag.partition(":")
     minutes, _, seconds = rest.partition(":")
     try:
-        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+        stated = Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
     except ValueError:
         return None
+    # FFmpeg writes the time at which the stream ends, mkvmerge its length.
+    is_length = "_STATISTICS_TAGS" in stream.metadata
+    return stated if is_length else stated - (stream.start_time or 0) * base
 
 
 def _video_duration(container: InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dubfew.media.facts import compare_facts, read_facts
+from dubfew.media.facts import MediaFacts, StreamFacts, compare_facts, read_facts
 from dubfew.media.forecast import describe_conversions
 from dubfew.render.sources import RenderSources
 
@@ -21,12 +21,26 @@ def describe_losses(sources: RenderSources, output: Path) -> list[str]:
     """
     before, after = read_facts(sources.scene, fields=True), read_facts(output)
     # A preview is an excerpt; its sound begins in the middle of the scene's.
-    lines = [*describe_conversions(before), *compare_facts(before, after)]
-    tracks = before.of_kind("audio")
-    if sources.audio != sources.filmed and len(tracks) > 1:
-        replaced = next(
-            (each for each in tracks if each.number == sources.scene_track),
-            next((each for each in tracks if each.is_default), tracks[0]),
-        )
+    replaced = find_replaced_track(sources, before)
+    seconds = None if after.video is None else after.video.duration
+    lines = describe_conversions(before, seconds=seconds, replaced=replaced)
+    lines += compare_facts(before, after)
+    if replaced is not None and len(before.of_kind("audio")) > 1:
         lines.append(f"{replaced.describe()} made way for the new sound")
     return lines
+
+
+def find_replaced_track(sources: RenderSources, scene: MediaFacts) -> StreamFacts | None:
+    """Find the sound track of a scene that new sound takes the place of; None without one.
+
+    Args:
+        sources: files of the render.
+        scene: what the scene holds.
+    """
+    tracks = scene.of_kind("audio")
+    if sources.audio == sources.filmed or not tracks:
+        return None
+    return next(
+        (each for each in tracks if each.number == sources.scene_track),
+        next((each for each in tracks if each.is_default), tracks[0]),
+    )

@@ -16,6 +16,7 @@ from dubfew.media.info import format_video
 from dubfew.media.log_curves import stated_input_transform
 from dubfew.media.speech_span import SpeechSpan
 from dubfew.registry import Registry
+from dubfew.render.losses import find_replaced_track
 from dubfew.render.options import RenderOptions
 from dubfew.render.output_name import resolve_output
 from dubfew.render.preview import find_preview_part, shrink_info
@@ -247,7 +248,7 @@ def plan_render_of(
         if options.into is not None
         else "",
         warnings=_list_warnings(
-            options, sources, output, find_input_transform(options, sources, config)
+            options, sources, output, find_input_transform(options, sources, config), output_seconds
         )
         + describe_take(
             None if options.motion is None else Take.load(options.motion), sources, config
@@ -266,7 +267,11 @@ def _is_own_footage(config: Mapping[str, Any], sources: RenderSources) -> bool:
 
 
 def _list_warnings(
-    options: RenderOptions, sources: RenderSources, output: Path, input_transform: str | None
+    options: RenderOptions,
+    sources: RenderSources,
+    output: Path,
+    input_transform: str | None,
+    seconds: float,
 ) -> tuple[str, ...]:
     """List what of a scene will be converted, dropped or replaced."""
     encoding = choose_encoding(
@@ -280,7 +285,14 @@ def _list_warnings(
     lines = [sources.note] if sources.note else []
     if not options.preview:
         with stated_input_transform(sources.scene, input_transform):
-            lines += forecast_output(read_facts(sources.scene, fields=True), output, encoding)
+            scene = read_facts(sources.scene, fields=True)
+            lines += forecast_output(
+                scene,
+                output,
+                encoding,
+                seconds=seconds,
+                replaced=find_replaced_track(sources, scene),
+            )
     return tuple(lines)
 
 

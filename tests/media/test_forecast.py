@@ -41,6 +41,9 @@ def test_plain_footage_is_no_news():
         ("a.avi", None, {"tags": {"description": "A reel"}}, "tags not kept: description"),
         ("a.mp4", None, {"streams": (StreamFacts(1, "audio", 1, "aac", start=-0.4),)},
          "the first 0.40 s of sound track 1 (aac) lie before the first frame"),
+        ("a.mp4", None,
+         {"streams": (StreamFacts(1, "audio", 1, "aac", end=4.19),), "duration": 4.0},
+         "the last 0.19 s of sound track 1 (aac) lie behind the last frame and are cut"),
         ("a.mp4", None, {"streams": (StreamFacts(1, "data", 1, ""),)}, "data 1 is not kept"),
         ("a.mp4", None, {"streams": (StreamFacts(1, "subtitle", 1, "hdmv_pgs_subtitle", "eng"),)},
          "subtitle 1 (eng, hdmv_pgs_subtitle) is not kept"),
@@ -48,6 +51,16 @@ def test_plain_footage_is_no_news():
 )  # fmt: skip
 def test_what_changes_is_said(output, codec, facts, said):
     assert said in forecast(output, codec, **facts)
+
+
+@pytest.mark.parametrize(
+    ("end", "duration"),
+    [(4.03, 4.0), (None, 4.0), (4.19, 0.0)],
+    ids=["an encoder's packet", "sound of unknown length", "picture of unknown length"],
+)
+def test_sound_that_ends_with_the_picture_is_no_news(end, duration):
+    streams = (StreamFacts(1, "audio", 1, "aac", end=end),)
+    assert forecast("a.mp4", streams=streams, duration=duration) == ""
 
 
 def test_full_range_stays_in_mp4():
