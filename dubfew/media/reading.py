@@ -152,13 +152,47 @@ def read_last_duration(path: Path | str) -> Fraction:
         # Only packets from the last key frame on are read, where the container can seek.
         with suppress(av.FFmpegError):
             container.seek((stream.start_time or 0) + (stream.duration or 0), stream=stream)
-        last: av.Packet | None = None
-        with suppress(av.FFmpegError):
-            for packet in container.demux(stream):
-                if packet.pts is not None and (last is None or packet.pts >= (last.pts or 0)):
-                    last = packet
+        last = _read_last_packet(container, stream)
         duration = clock.duration(None if last is None else last.duration)
         return duration / 2 if find_stated_order(path) else duration
+
+
+def read_seconds(path: Path | str) -> float:
+    """Read the length of a video's picture, s: as the file states it, or else from its packets.
+
+    Recordings of browsers and streams to pipes state no length. All of their packets are read then.
+
+    Args:
+        path: a video or image file.
+
+    Returns:
+        The length; 0 where no packet has a time.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+    """
+    path = Path(path)
+    stated = probe(path, whole=True).duration
+    if stated:
+        return stated
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        base = Fraction(stream.time_base or Fraction(1, 90000))
+        clock = _FrameClock(frame_rate(stream), base)
+        last = _read_last_packet(container, stream)
+        if last is None or last.pts is None:
+            return 0.0
+        return float((last.pts - (stream.start_time or 0)) * base + clock.duration(last.duration))
+
+
+def _read_last_packet(container: InputContainer, stream: av.VideoStream) -> av.Packet | None:
+    """Read the rest of a stream for the packet that is shown last; None if none has a time."""
+    last: av.Packet | None = None
+    with suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            if packet.pts is not None and (last is None or packet.pts >= (last.pts or 0)):
+                last = packet
+    return last
 
 
 def _read_key_frames(path: Path, count: int) -> list[Frame]:

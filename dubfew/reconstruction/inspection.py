@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from dubfew.media.codecs import choose_encoding
 from dubfew.media.facts import MediaFacts, describe_color, read_facts
 from dubfew.media.forecast import forecast_output
 from dubfew.media.info import FIELD_ORDERS
-from dubfew.media.reading import read_last_duration
+from dubfew.media.reading import read_last_duration, read_seconds
 from dubfew.media.speech_track import find_speech_track
 from dubfew.progress import ProgressCallback, no_progress
 from dubfew.reconstruction.detection.clip_detections import ClipDetections, detect_people
@@ -67,10 +67,12 @@ class VideoInspection:
         turned = f", turned by {info.rotation} degrees" if info.rotation else ""
         held = f", last frame held {last:.2f} s" if last > 1.5 / float(info.fps) else ""
         profile = f" {info.profile}" if info.profile else ""
+        # Of streams without times nobody knows the length.
+        length = f"{info.duration:.2f} s" if info.duration else "unknown length"
         lines = [
             ("File", f"{facts.path.absolute()} ({facts.container})"),
             ("Picture", f"{info.width} x {info.height}{shape}{turned}, {info.codec}{profile}"),
-            ("Time", f"{info.duration:.2f} s, {float(info.fps):.4g} frames/s{held}"),
+            ("Time", f"{length}, {float(info.fps):.4g} frames/s{held}"),
             ("Color", describe_color(info)),
             ("Fields", FIELD_ORDERS.get(info.field_order, "unknown")),
         ]
@@ -125,14 +127,17 @@ def inspect_video(
     if facts.video is None:
         raise MediaError(f"{path} holds no picture, only sound or data: give a video file")
     encoding = choose_encoding(output, facts.video, codec, like_source=like_source)
-    warnings = forecast_output(facts, output, encoding)
+    last, seconds = float(read_last_duration(path)), read_seconds(path)
+    warnings = forecast_output(facts, output, encoding, seconds=seconds)
     spoken = find_speech_track(path) if facts.of_kind("audio") else None
     if spoken is not None and spoken.note:
         warnings.append(spoken.note)
     seen = detect_people(path, progress=progress) if people else None
+    if not seconds and seen is not None and len(seen.times):
+        seconds = float(seen.times[-1]) + last
     return VideoInspection(
-        facts=facts,
-        last_seconds=float(read_last_duration(path)),
+        facts=replace(facts, video=replace(facts.video, duration=seconds)),
+        last_seconds=last,
         people=None if seen is None else tuple(seen.summary()),
         shots=None if seen is None else _count_shots(seen),
         warnings=tuple(warnings),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 
+import av
 import pytest
 
 from dubfew.cli.app import app
 from dubfew.errors import MediaError
+from dubfew.media import probe
 from dubfew.reconstruction.inspection import inspect_video
 from tests.commands import CommandRunner
 from tests.footage import cut
@@ -35,6 +39,31 @@ def test_warnings_are_those_of_the_output(clip):
         inspect_video(clip, "a.doc", people=False)
     with pytest.raises(MediaError, match="does not go into"):
         inspect_video(clip, "a.webm", codec="prores", people=False)
+
+
+def test_a_recording_without_a_stated_length_has_its_own(clip, tmp_path):
+    class Pipe(io.BytesIO):
+        seek = None  # nobody can go back to write the length
+
+    pipe = Pipe()
+    with av.open(str(clip)) as source, av.open(pipe, "w", format="matroska") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    path = tmp_path / "recording.mkv"
+    path.write_bytes(pipe.getvalue())
+    assert probe(path).duration == 0
+    found = inspect_video(path, people=False)
+    assert dict(found.describe())["Time"] == "0.12 s, 25 frames/s"
+    assert found.facts.video.duration == pytest.approx(0.12, abs=1e-3)
+
+
+def test_a_length_that_nobody_knows_is_said(clip):
+    found = inspect_video(clip, people=False)
+    facts = replace(found.facts, video=replace(found.facts.video, duration=0.0))
+    assert "unknown length" in dict(replace(found, facts=facts).describe())["Time"]
 
 
 @pytest.mark.slow
