@@ -25,7 +25,13 @@ from dubfew.media.audio import (
 )
 from dubfew.media.carried import copy_stream_tags
 from dubfew.media.codecs import ContainerFormat
-from dubfew.media.mixing import change_layout, count_channels, mix_blocks
+from dubfew.media.mixing import (
+    change_layout,
+    channel_names,
+    count_channels,
+    find_lost_channels,
+    mix_blocks,
+)
 
 # A track that begins by more than this before the picture is decoded and cut, s. Less is an
 # encoder's priming, which must stay with its packets.
@@ -36,6 +42,8 @@ _END_TOLERANCE_SECONDS = 0.1
 # Bit rate per channel at 44.1 kHz and more: that of masters for the web. FFmpeg's AAC encoder is
 # transparent for nearly all material there.
 _BITS_PER_SECOND_PER_CHANNEL = 128_000
+# Layouts that players know, to which others are mixed; most channels first.
+_COMMON_LAYOUTS = ("7.1", "6.1", "5.1", "5.0", "quad", "stereo")
 
 
 class AudioTrack:
@@ -162,7 +170,10 @@ class AudioTrack:
         # The next higher rate of the encoder loses nothing; the highest one is the fallback.
         if rates and rate not in rates:
             rate = next((r for r in rates if r > rate), rates[-1])
-        layout = _supported_layout(name, _widest_layout(reader, bed), rate)
+        wanted = _widest_layout(reader, bed)
+        layout = _supported_layout(name, wanted, rate)
+        if layout != wanted:
+            self.note = _describe_other_layout(reader.path.name, wanted, layout)
         for each in (reader, bed):
             if each is not None and _is_mixed_down(each):
                 self.note = (
@@ -347,9 +358,34 @@ def _widest_layout(reader: AudioReader, bed: AudioReader | None) -> str:
     return layout
 
 
+def _describe_other_layout(name: str, layout: str, other: str) -> str:
+    """Say in one line in which layout a track goes on, and which channels are not heard then."""
+    count, lost = count_channels(layout), find_lost_channels(layout, other)
+    verb = "are mixed to" if count > count_channels(other) else "go out as"
+    without = f", without {' and '.join(lost)}" if lost else ""
+    return (
+        f"this format's sound has no {layout}: the {count} channels of {name} "
+        f"{verb} {other}{without}"
+    )
+
+
+def _nearest_layouts(wanted: str) -> list[str]:
+    """List layouts that a track may go on in, best first.
+
+    First comes one that only calls side channels back channels, such as 5.1 for 5.1(side), then
+    those that have all of its channels and more, then those with fewer.
+    """
+    names = channel_names(wanted)
+    backs = [{"SL": "BL", "SR": "BR"}.get(name, name) for name in names]
+    equal = [each for each in _COMMON_LAYOUTS if channel_names(each) == backs]
+    wider = [each for each in _COMMON_LAYOUTS if set(names) < set(channel_names(each))]
+    fewer = [each for each in _COMMON_LAYOUTS if len(channel_names(each)) <= len(names)]
+    return [wanted, *equal, *reversed(wider), *fewer]
+
+
 def _supported_layout(encoder: str, wanted: str, rate: int) -> str:
     """Return the wanted layout, or the nearest one that the encoder opens with."""
-    for layout in (wanted, "5.1" if count_channels(wanted) == 6 else "stereo"):
+    for layout in _nearest_layouts(wanted):
         # Only opening tells whether an encoder takes a layout.
         context = av.CodecContext.create(encoder, "w")
         assert isinstance(context, av.AudioCodecContext)

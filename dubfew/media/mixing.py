@@ -71,6 +71,28 @@ def change_layout(
     return (matrix @ block for block in blocks)
 
 
+def find_lost_channels(layout: str, other: str) -> list[str]:
+    """List the channels that FFmpeg's mix into another layout does not make heard, such as LFE.
+
+    Args:
+        layout: FFmpeg's name of the channel layout, such as "7.1.4".
+        other: layout of the mix.
+    """
+    names = channel_names(layout)
+    probe = np.eye(len(names), dtype=np.float32)  # sample k sounds in channel k alone
+    frame = av.AudioFrame.from_ndarray(probe.reshape(1, -1), "flt", layout)
+    frame.sample_rate = 48000  # the mix is the same at any
+    mixer = av.AudioResampler(format="flt", layout=other, rate=frame.sample_rate)
+    (mixed,) = mixer.resample(frame)
+    heard = np.abs(mixed.to_ndarray().reshape(len(names), -1)).max(axis=1)
+    return [name for name, level in zip(names, heard, strict=True) if level == 0]
+
+
+def channel_names(layout: str) -> list[str]:
+    """List the channels of a layout, such as FL, FR and LFE."""
+    return [channel.name for channel in av.AudioLayout(layout).channels]
+
+
 def count_channels(layout: str) -> int:
     """Count the channels of a layout."""
     return av.AudioLayout(layout).nb_channels
@@ -78,8 +100,7 @@ def count_channels(layout: str) -> int:
 
 def _placement_matrix(layout: str, wider: str) -> AudioSamples:  # [more channels, channels]
     """Make the matrix that places channels by their names."""
-    names = [channel.name for channel in av.AudioLayout(layout).channels]
-    places = [channel.name for channel in av.AudioLayout(wider).channels]
+    names, places = channel_names(layout), channel_names(wider)
     matrix = np.zeros((len(places), len(names)), np.float32)
     for column, name in enumerate(names):
         if name in places:

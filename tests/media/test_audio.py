@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tracemalloc
 import wave
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -55,10 +56,12 @@ def stream_of(path: Path) -> tuple[str, int, int]:
         return context.codec.canonical_name, context.sample_rate, context.channels
 
 
-def dub(path: Path, audio: AudioSource, count: int = 25) -> None:
+def dub(path: Path, audio: AudioSource, count: int = 25) -> Sequence[str]:
+    """Write a small video with the sound; returns the writer's notes."""
     with VideoWriter(path, VideoInfo(path, 32, 32, Fraction(25)), audio=audio) as writer:
         for number in range(count):
             writer.write(Frame.from_rgb(smooth_rgb(32, 32, number), number, 25))
+    return writer.notes
 
 
 class TestReading:
@@ -280,6 +283,31 @@ class TestMuxing:
         dub(tmp_path / name, AudioSource(make_wav(tones, 48000, layout=layout)))
         assert stream_of(tmp_path / name)[2] == count
         assert read_audio(tmp_path / name).duration == pytest.approx(1.0, abs=0.05)
+
+    @pytest.mark.parametrize(
+        ("layout", "name", "channels", "said"),
+        [
+            ("5.1.2", "a.mp4", 8, "the 8 channels of sound.wav go out as 7.1"),
+            (
+                "7.1.4",
+                "a.mp4",
+                8,
+                "the 12 channels of sound.wav are mixed to 7.1, without TBL and TBR",
+            ),
+            ("quad(side)", "a.webm", 4, "the 4 channels of sound.wav go out as quad"),
+            ("3.1", "a.webm", 6, "the 4 channels of sound.wav go out as 5.1"),
+            ("7.0", "a.webm", 8, "the 7 channels of sound.wav go out as 7.1"),
+        ],
+    )
+    def test_layouts_that_the_encoder_lacks_are_said(
+        self, make_wav, tmp_path: Path, layout: str, name: str, channels: int, said: str
+    ) -> None:
+        count = av.AudioLayout(layout).nb_channels
+        tones = np.stack([sine(0.2, 48000, 200 + 100 * n) for n in range(count)])
+        sound = AudioSource(make_wav(tones, 48000, layout=layout))
+        notes = dub(tmp_path / name, sound, count=5)
+        assert [said in note for note in notes] == [True]
+        assert stream_of(tmp_path / name)[2] == channels
 
     @pytest.mark.parametrize(
         ("start", "duration", "loop", "pad", "seconds"),
