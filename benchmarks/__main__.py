@@ -1,7 +1,7 @@
 """Make docs/benchmarks.md anew: run the benchmarks whose results are of another version, and write.
 
     python -m benchmarks --footage CLIPS [--sounds FOLDER] [--only NAME ...] [--minutes N]
-        [--since DAY]
+        [--since DAY] [--work FOLDER]
     python -m benchmarks --page-only
 
 Each finished benchmark leaves one file in ``benchmarks/results``, so that an interrupted run goes
@@ -12,6 +12,7 @@ While commits go on, ``--since`` takes the results of the last days for those of
 from __future__ import annotations
 
 import argparse
+import resource
 import shlex
 import subprocess
 import sys
@@ -43,20 +44,66 @@ class PlannedBenchmark:
             folder is added.
         file: name of the file that the benchmark writes, without suffix; without such a file, what
             it prints counts.
+        shares_folder: whether it keeps tracked clips and finished runs where the others that share
+            the folder find them.
     """
 
     arguments: str
     file: str
+    shares_folder: bool = False
 
 
-_CLIPS = "{footage}/grid_bbaf2n.mpg {footage}/vr_1.mp4 {footage}/lp_d20.mp4"
-# The benchmarks of the page, by the name of their result, quick ones first.
+_SHORT_CLIPS = "grid_bbaf2n.mpg vr_1.mp4"
+# The benchmarks of the page, by the name of their result. Together they take about an hour of
+# processor time: few clips, and less training than the product makes, which the page says. What
+# renders comes last, so that an interrupted run has it from the newest version.
 PLAN = {
+    "track_speed": PlannedBenchmark("track --footage {footage} --only speed", "track"),
+    "track": PlannedBenchmark("track --footage {footage} --only people,clips", "track"),
+    "visibility": PlannedBenchmark(
+        "visibility --footage {footage} --split validate test --drawn", "visibility"
+    ),
+    "photometric": PlannedBenchmark(
+        "photometric {footage}/grid_bbaf2n.mpg {footage}/hdtf_RD_Radio18.mp4 "
+        "--people 2 --frames 25",
+        "photometric",
+    ),
+    "methods": PlannedBenchmark(
+        f"methods --footage {{footage}} --clips {_SHORT_CLIPS} --steps 20 --tests 12",
+        "methods",
+        shares_folder=True,
+    ),
+    "ablations": PlannedBenchmark(
+        f"ablations --footage {{footage}} --clips {_SHORT_CLIPS} --trained 1 --steps 20 "
+        "--tests 12 --only prior,mixed,random,first,one,two,mesh,alignment,light,texture,detail",
+        "ablations",
+        shares_folder=True,
+    ),
+    "steps": PlannedBenchmark(
+        f"steps --footage {{footage}} --clips {_SHORT_CLIPS} --steps 50 --baseline-steps 100 "
+        "--tests 12",
+        "steps",
+        shares_folder=True,
+    ),
+    "adapt_curve": PlannedBenchmark(
+        f"adapt_curve --footage {{footage}} --clips {_SHORT_CLIPS} --steps 50 --tests 12",
+        "adapt_curve",
+        shares_folder=True,
+    ),
+    "footage_length": PlannedBenchmark(
+        "footage_length --footage {footage} --clips hdtf_RD_Radio13.mp4 --steps 20 --tests 12",
+        "footage_length",
+        shares_folder=True,
+    ),
+    "programme": PlannedBenchmark(
+        "programme {footage} --sounds {sounds} --height 360 --minutes 10 --shot-seconds 1.6,2.4 "
+        "--only dub,check",
+        "programme",
+    ),
     "memory_evaluate": PlannedBenchmark(
         "memory {footage}/hdtf_RD_Radio13.mp4 --command evaluate --lengths 10 30",
         "memory_evaluate",
     ),
-    "memory_render": PlannedBenchmark("memory {footage}/ls_demo3.mp4", "memory_render"),
     "known_faults": PlannedBenchmark(
         "known_faults {footage}/grid_s8_bbae5n.mp4 --other {footage}/grid_bbaf2n.mpg --listen",
         "known_faults",
@@ -68,40 +115,21 @@ PLAN = {
     "known_faults_synthetic": PlannedBenchmark(
         "known_faults --other {footage}/grid_bbaf2n.mpg --listen", "known_faults"
     ),
-    "track_speed": PlannedBenchmark("track --footage {footage} --only speed", "track"),
-    "speed": PlannedBenchmark(
-        "speed {footage}/ls_demo3.mp4 --drive audio --audio {sounds}/german1.wav", "speed"
+    "reenact": PlannedBenchmark(
+        "reenact {footage}/grid_bbaf2n.mpg {footage}/vr_1.mp4 {footage}/lp_d20.mp4 "
+        "{footage}/hdtf_RD_Radio13.mp4 --steps 50",
+        "reenact",
     ),
-    "adapt_cost": PlannedBenchmark("adapt_cost {footage}/lp_d20.mp4", "adapt_cost"),
-    "photometric": PlannedBenchmark(
-        "photometric {footage}/lp_d19.mp4 {footage}/grid_bbaf2n.mpg "
-        "{footage}/hdtf_RD_Radio18.mp4 --people 4 --frames 50",
-        "photometric",
-    ),
-    "track": PlannedBenchmark("track --footage {footage} --only people,clips", "track"),
-    "visibility": PlannedBenchmark("visibility --footage {footage} --drawn", "visibility"),
-    "spoken": PlannedBenchmark(
-        f"reenact {_CLIPS} {{footage}}/hdtf_RD_Radio13.mp4 --only ours,spoken", "reenact"
-    ),
-    "reenact": PlannedBenchmark("reenact --footage {footage}", "reenact"),
     "scene_light": PlannedBenchmark(
-        "scene_light {footage}/hdtf_RD_Radio18.mp4 {footage}/lp_d20.mp4 {footage}/vr_1.mp4 "
-        "--frames 16",
-        "scene_light",
+        "scene_light {footage}/hdtf_RD_Radio18.mp4 {footage}/vr_1.mp4 --frames 8", "scene_light"
     ),
-    "methods": PlannedBenchmark("methods --footage {footage}", "methods"),
-    "steps": PlannedBenchmark(
-        "steps --footage {footage} --steps 150 --baseline-steps 200", "steps"
+    "adapt_cost": PlannedBenchmark("adapt_cost {footage}/lp_d20.mp4 --steps 25", "adapt_cost"),
+    "memory_render": PlannedBenchmark(
+        "memory {footage}/ls_demo3.mp4 --lengths 5 25", "memory_render"
     ),
-    "adapt_curve": PlannedBenchmark("adapt_curve --footage {footage} --steps 150", "adapt_curve"),
-    "footage_length": PlannedBenchmark(
-        "footage_length --footage {footage} --clips hdtf_RD_Radio13.mp4 ls_demo2.mp4",
-        "footage_length",
-    ),
-    "ablations": PlannedBenchmark("ablations --footage {footage}", "ablations"),
-    "programme": PlannedBenchmark(
-        "programme {footage} --sounds {sounds} --height 360 --minutes 10 --shot-seconds 1.6,2.4",
-        "programme",
+    "speed": PlannedBenchmark(
+        "speed {footage}/ls_demo3.mp4 --drive audio --audio {sounds}/german1.wav --seconds 10",
+        "speed",
     ),
 }
 
@@ -122,7 +150,7 @@ def describe_version() -> str:
 
 
 def run_benchmark(
-    planned: PlannedBenchmark, version: str, folders: dict[str, Path]
+    planned: PlannedBenchmark, version: str, folders: dict[str, Path], work: Path
 ) -> BenchmarkResult:
     """Run one benchmark in a process of its own, and read its tables.
 
@@ -130,6 +158,7 @@ def run_benchmark(
         planned: the benchmark.
         version: version of the checkout.
         folders: folders by the name that the plan has for them.
+        work: folder that some benchmarks share.
 
     Raises:
         subprocess.CalledProcessError: It failed, and wrote no tables.
@@ -139,22 +168,29 @@ def run_benchmark(
     for name, word in (("footage", "CLIPS"), ("sounds", "SOUNDS")):
         typed = typed.replace(f"{{{name}}}", word)
     with tempfile.TemporaryDirectory(prefix="dubfew-benchmarks-") as place:
+        out = work if planned.shares_folder else Path(place)
         arguments = [word.format(**folders) for word in words]
-        command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--out", place]
-        started = machine()
+        command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--out", str(out)]
+        started, spent = machine(), _child_seconds()
         done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
         print(done.stdout)
-        written = Path(place) / f"{planned.file}.md"
+        spent = _child_seconds() - spent
+        written = out / f"{planned.file}.md"
         # A benchmark whose aim is missed ends with 1, and has results all the same.
         text = written.read_text("utf-8") if written.exists() else done.stdout
     tables = parse_tables(text)
     if not tables:
         raise subprocess.CalledProcessError(done.returncode, command)
     facts = {name.replace("_1min", ""): str(value) for name, value in started.items()}
-    kept = ("processor", "cores", "load", "python", "torch")
-    return BenchmarkResult(
-        typed, version, time.strftime("%Y-%m-%d"), {name: facts[name] for name in kept}, tables
-    )
+    kept = {name: facts[name] for name in ("processor", "cores", "load", "python", "torch")}
+    kept["processor minutes"] = f"{spent / 60:.1f}"
+    return BenchmarkResult(typed, version, time.strftime("%Y-%m-%d"), kept, tables)
+
+
+def _child_seconds() -> float:
+    """Processor time of all processes that have ended below this one, s."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -172,6 +208,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--since",
         metavar="DAY",
         help="take results of this day (as in 2026-11-29) and later for those of this version",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder of tracked clips and finished trainings, to go on with; default: a new one",
     )
     parser.add_argument("--minutes", type=float, help="begin nothing after so many minutes")
     parser.add_argument("--page-only", action="store_true", help="run nothing, write the page")
@@ -191,13 +232,14 @@ def main(arguments: list[str] | None = None) -> int:
             "footage": options.footage,
             "sounds": options.sounds or options.footage.parent / "audio",
         }
-        failed = _run_all(options, folders)
+        with tempfile.TemporaryDirectory(prefix="dubfew-benchmarks-") as place:
+            failed = _run_all(options, folders, options.work or Path(place))
     write_atomic(PAGE, render_page(TEMPLATE.read_text("utf-8")).encode())
     print(f"Done: {PAGE.relative_to(ROOT)}" + (f"; failed: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
 
 
-def _run_all(options: argparse.Namespace, folders: dict[str, Path]) -> list[str]:
+def _run_all(options: argparse.Namespace, folders: dict[str, Path], work: Path) -> list[str]:
     """Run the benchmarks one after the other, and return the names of those that failed."""
     version, started = describe_version(), time.monotonic()
     failed = []
@@ -214,7 +256,7 @@ def _run_all(options: argparse.Namespace, folders: dict[str, Path]) -> list[str]
             continue
         print(f"{name} ...", file=sys.stderr)
         try:
-            write_result(name, run_benchmark(PLAN[name], version, folders))
+            write_result(name, run_benchmark(PLAN[name], version, folders, work))
         except subprocess.CalledProcessError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed.append(name)

@@ -64,8 +64,23 @@ if TYPE_CHECKING:
 
 # Name of the prior without weights, whose network passes the warp through.
 BARE_WARP = "warp"
-# Columns of the tables: every metric, in the order in which `dubfew evaluate` shows them.
+# Every metric, in the order in which `dubfew evaluate` shows them.
 MEASURES = tuple(n for n in dict.fromkeys((*FIELD_NAMES, *METRICS.names)) if n != "frames")
+# Those of the tables, by their columns; the JSON file has all.
+COLUMNS = {
+    "psnr": "crop PSNR",
+    "ssim": "crop SSIM",
+    "psnr_mouth": "mouth PSNR",
+    "ssim_mouth": "mouth SSIM",
+    "lmd": "LMD %",
+    "sharpness": "sharpness",
+    "opening_r": "opening r",
+    "opening_r_best": "best r",
+    "opening_spread": "spread",
+    "seam": "seam",
+    "flicker": "flicker",
+    "outside_max": "outside",
+}
 
 
 @dataclass(frozen=True)
@@ -294,11 +309,11 @@ def mean_rows(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None
 def table(rows: Mapping[str, Mapping[str, float | None]], still_lmd: float) -> str:
     """Format the values of one clip, or their mean, with the still mouth as the last row."""
     body = [
-        [ROWS[name].label, *(values.get(measure) for measure in MEASURES)]
+        [ROWS[name].label, *(values.get(measure) for measure in COLUMNS)]
         for name, values in rows.items()
     ]
-    body.append(["still mouth", *(still_lmd if m == "lmd" else None for m in MEASURES)])
-    return markdown_table(["", *(measure.replace("_", " ") for measure in MEASURES)], body)
+    body.append(["still mouth", *(still_lmd if m == "lmd" else None for m in COLUMNS)])
+    return markdown_table(["", *COLUMNS.values()], body)
 
 
 def verdict(results: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """Benchmark of visibility: frames that are left unchanged, by reason; people and shots.
 
-    python -m benchmarks.visibility [CLIP ...] [--footage CLIPS] [--drawn] [--out FOLDER]
+    python -m benchmarks.visibility [CLIP ...] [--footage CLIPS] [--split NAME ...] [--drawn]
+        [--out FOLDER]
 
 The table has one row per clip (by default all of the footage folder) and their sums: frames,
 people, shots, fractions of frames with a face and of usable frames, frames by reason, the largest
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("clips", nargs="*", type=Path, help="default: all of the footage folder")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
+    parser.add_argument("--split", nargs="+", help="only clips of these splits of the manifest")
     parser.add_argument("--drawn", action="store_true", help="also draw objects in front of mouths")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
@@ -55,7 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     drawn: list[Row] = []
     failed: dict[str, str] = {}
-    for clip in options.clips or [options.footage / name for name in splits]:
+    named = [
+        options.footage / name
+        for name, split in splits.items()
+        if options.split is None or split in options.split
+    ]
+    for clip in options.clips or named:
         print(f"{clip.name} ...", file=sys.stderr)
         split = splits.get(clip.name, UNKNOWN_SPLIT)
         try:
