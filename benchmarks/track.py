@@ -1,6 +1,7 @@
 """Benchmark of tracking: accuracy, jitter, speed and memory of the default reconstruction.
 
-    python -m benchmarks.track [CLIP ...] [--only PARTS] [--footage CLIPS] [--out FOLDER]
+    python -m benchmarks.track [CLIP ...] [--only PARTS] [--footage CLIPS] [--split NAME ...]
+        [--out FOLDER]
 
 ``people``: synthetic people with known ground truth, tracked through the real detector.
 ``clips``: real clips, by default all of the footage folder. It measures the distance of the fitted
@@ -36,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("clips", nargs="*", type=Path, help="default: all of the footage folder")
     parser.add_argument("--only", default=",".join(PARTS), help="default %(default)s")
     parser.add_argument("--footage", type=Path, default=FOOTAGE, help="folder with manifest.json")
+    parser.add_argument("--split", nargs="+", help="only clips of these splits of the manifest")
     parser.add_argument("--fast", type=Path, help=f"1080p clip for speed; default {FAST_CLIP}")
     parser.add_argument("--out", type=Path, default=RESULTS, help=f"default {RESULTS}")
     options = parser.parse_args(arguments)
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     if "clips" in parts:
         rows, closings = [], {}
         # A clip that fails must not lose the results of the others.
-        for clip in options.clips or _list_footage(options.footage):
+        for clip in options.clips or _list_footage(options.footage, options.split):
             print(f"{clip.name} ...", file=sys.stderr)
             try:
                 row, clip_closings = measure_clip(clip)
@@ -74,12 +76,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def _list_footage(folder: Path) -> list[Path]:
-    """List the clips of a footage folder by its manifest."""
+def _list_footage(folder: Path, splits: list[str] | None) -> list[Path]:
+    """List the clips of a footage folder by its manifest; of some splits, or of all."""
     manifest = folder / "manifest.json"
     if not manifest.exists():
         sys.exit(f"no {manifest}: name the clips on the command line, or give another --footage")
-    return [folder / entry["file"] for entry in json.loads(manifest.read_text())]
+    return [
+        folder / entry["file"]
+        for entry in json.loads(manifest.read_text())
+        if splits is None or entry["split"] in splits
+    ]
 
 
 if __name__ == "__main__":
