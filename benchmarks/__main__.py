@@ -54,8 +54,8 @@ class PlannedBenchmark:
 
 
 _SHORT_CLIP = "grid_bbaf2n.mpg"
-# The benchmarks of the page, by the name of their result. Together they take about half an
-# hour of processor time: few clips, and less training than the product makes, which the page says. What
+# The benchmarks of the page, by the name of their result. Together they take about half an hour of
+# processor time: few clips, and less training than the product makes, which the page says. What
 # renders comes last, so that an interrupted run has it from the newest version.
 PLAN = {
     "track_speed": PlannedBenchmark("track --footage {footage} --only speed", "track"),

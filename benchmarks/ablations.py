@@ -237,7 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name, found in results.items()
     ]
     headers = ["mouth PSNR", *(cells["product"][index].clip.name for index in adapted)]
-    parts += ["## Adapted, clip by clip", markdown_table(headers, rows)]
+    if adapted:
+        parts += ["## Adapted, clip by clip", markdown_table(headers, rows)]
     for index in adapted:
         pairs = [
             bench.sheet_rows(cells[name][index], ABLATION_VARIANTS[name].label) for name in names
