@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dubfew.media import probe, read_frames
+from dubfew.media import Frame, probe, read_frames
 from dubfew.progress import Progress, ProgressCallback, no_progress
+from dubfew.reconstruction.detection.face_region import FaceRegion
 from dubfew.reconstruction.detection.landmarks import NUM_LANDMARKS, FaceLandmarker
 from dubfew.utils.growable_array import GrowableArray
 
@@ -33,11 +34,35 @@ def detect_landmarks(
     """
     rows = LandmarkRows()
     total = probe(video).frames
-    with FaceLandmarker() as landmarker:
+    with ClipLandmarker() as landmarker:
         for frame in read_frames(video):
-            rows.append(landmarker(frame.to_rgb()))
+            rows.append(landmarker(frame))
             progress(Progress("landmarks", len(rows), total))
     return rows.take_array()
+
+
+class ClipLandmarker:
+    """Detect the landmarks of one face in the frames of a clip, in order. A context manager.
+
+    Only the surroundings of the face in the frame before are converted to RGB, and by swscale's
+    quick path: good enough to find a face, and a fifth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._landmarker = FaceLandmarker()
+        self._region = FaceRegion()
+        self._last: NDArray[np.float32] | None = None
+
+    def __enter__(self) -> ClipLandmarker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._landmarker.__exit__(*error)
+
+    def __call__(self, frame: Frame) -> NDArray[np.float32] | None:
+        """Find the landmarks in the next frame, px; None without a face. [478, 3]"""
+        self._last = self._landmarker(self._region.read(frame, self._last))
+        return self._last
 
 
 class LandmarkRows:

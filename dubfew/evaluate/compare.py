@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from dubfew.assets import asset_path
 from dubfew.errors import DubfewError, MediaError
-from dubfew.evaluate.clip_landmarks import LandmarkRows, detect_landmarks
+from dubfew.evaluate.clip_landmarks import ClipLandmarker, LandmarkRows, detect_landmarks
 from dubfew.evaluate.face_geometry import clip_mouth_box, face_boxes
+from dubfew.evaluate.frame_windows import PairReader, list_measured_boxes
 from dubfew.evaluate.intervals import bootstrap_interval
 from dubfew.evaluate.metrics import (
     METRICS,
@@ -33,7 +34,6 @@ from dubfew.evaluate.silence import find_silent_frames
 from dubfew.media import probe, read_audio, read_frames, stream_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
 from dubfew.progress import Progress, ProgressCallback, no_progress
-from dubfew.reconstruction.detection.landmarks import FaceLandmarker
 from dubfew.reconstruction.track import FLAG_DESCRIPTIONS, Track
 from dubfew.reconstruction.tracking import track_video
 from dubfew.speech.visemes import Phone
@@ -277,22 +277,29 @@ def evaluate(
     output_landmarks = LandmarkRows()
     times: list[float] = []
     # Second pass: both videos in step. The detector follows its own past, as in the first pass.
-    with FaceLandmarker() as landmarker:
+    reader = PairReader()
+    with ClipLandmarker() as landmarker:
         # Not strict: the rest of the longer video is ignored.
         pairs = zip(read_frames(reference), read_frames(output), strict=False)
         for index, (original, rendered) in enumerate(pairs):
             if index == len(faces):
                 break
-            rgb = rendered.to_rgb()
-            found = landmarker(rgb)
+            found = landmarker(rendered)
+            own = landmarks[index] if faces[index] is not None else None
+            editable = region(index)
+            # What is measured lies around the original's face.
+            boxes = list_measured_boxes(faces[index], mouth_box, editable, own)
+            window = reader.read(original, rendered, boxes)
             pair = FramePair(
-                original.to_rgb(),
-                rgb,
+                window.reference,
+                window.output,
                 faces[index],
                 mouth_box,
-                region(index),
-                landmarks[index] if faces[index] is not None else None,
+                editable,
+                own,
                 found,
+                window.box,
+                window.beyond,
             )
             output_landmarks.append(found)
             times.append(rendered.time)

@@ -42,6 +42,9 @@ class FramePair:
         editable: True at the pixels that the output may change; None if it may change none. [H, W]
         reference_landmarks: landmarks of the original, px; None without a face. [478, 3]
         output_landmarks: landmarks of the output, px; None without a face. [478, 3]
+        box: part in which ``reference`` and ``output`` show their frames; None for all of them.
+            All of the other boxes and landmarks lie inside.
+        beyond: largest difference of any RGB value of the frames outside of that part.
 
     Raises:
         ShapeError: The two frames and the mask are not of the same size, or not uint8 RGB.
@@ -54,6 +57,8 @@ class FramePair:
     editable: NDArray[np.bool_] | None = None
     reference_landmarks: NDArray[np.float32] | None = None
     output_landmarks: NDArray[np.float32] | None = None
+    box: PixelBox | None = None
+    beyond: int = 0
     _computed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 from dubfew.evaluate.metrics._base import CropMeasure, Metric, RgbImage, check_image_pair
+from dubfew.evaluate.metrics._kernels import sum_scale_terms
 from dubfew.utils.luma import LUMA_BT601
 
 # Weights of the scales, finest first (Wang et al. 2003, sec. 3.2).
@@ -15,6 +15,9 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # papers of 2003 and 2004.
 WINDOW_PX, WINDOW_SIGMA_PX = 11, 1.5
 LUMINANCE_CONSTANT, CONTRAST_CONSTANT = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_OFFSETS = np.arange(WINDOW_PX) - WINDOW_PX // 2
+_WINDOW = np.exp(-0.5 * (_OFFSETS / WINDOW_SIGMA_PX) ** 2)
+_WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
 
 
 def ms_ssim(
@@ -43,39 +46,15 @@ def ms_ssim(
         return float("nan")
     product = 1.0
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        luminance, contrast = _compare(first, second)
-        term = luminance * contrast if scale == len(SCALE_WEIGHTS) - 1 else contrast
+        contrast, both = sum_scale_terms(
+            first, second, _WINDOW, np.float32(LUMINANCE_CONSTANT), np.float32(CONTRAST_CONSTANT)
+        )
+        places = (first.shape[0] - WINDOW_PX + 1) * (first.shape[1] - WINDOW_PX + 1)
+        term = both if scale == len(SCALE_WEIGHTS) - 1 else contrast
         # The mean over the picture comes before the power, as in the authors' code.
-        product *= max(0.0, float(term.mean(dtype=np.float64))) ** weight
+        product *= max(0.0, term / places) ** weight
         first, second = _halve(first), _halve(second)
     return product
-
-
-def _compare(
-    first: NDArray[np.float32], second: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Luminance term, and product of contrast and structure term. [h, w] each"""
-    mean, other = _smooth(first), _smooth(second)
-    variance = _smooth(first * first) - mean * mean
-    other_variance = _smooth(second * second) - other * other
-    covariance = _smooth(first * second) - mean * other
-    luminance = (2 * mean * other + LUMINANCE_CONSTANT) / (
-        mean * mean + other * other + LUMINANCE_CONSTANT
-    )
-    contrast = (2 * covariance + CONTRAST_CONSTANT) / (
-        variance + other_variance + CONTRAST_CONSTANT
-    )
-    return luminance, contrast
-
-
-def _smooth(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filter by the Gaussian window, where it lies wholly inside. [H - 10, W - 10]"""
-    reach = WINDOW_PX // 2
-    window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / WINDOW_SIGMA_PX) ** 2)
-    window /= window.sum()
-    for axis in (0, 1):
-        image = correlate1d(image, window, axis=axis)
-    return image[reach:-reach, reach:-reach]
 
 
 def _halve(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from dubfew.evaluate.metrics._base import (
     RgbImage,
     check_image_pair,
 )
+from dubfew.evaluate.metrics._kernels import find_largest_difference
 
 
 def max_difference_outside(
@@ -35,14 +36,18 @@ def max_difference_outside(
         ShapeError: The images differ in size, or are not uint8 RGB.
     """
     check_image_pair(reference, output)
-    difference = np.maximum(reference, output) - np.minimum(reference, output)
-    if ignore_mask is not None:
-        difference[ignore_mask] = 0
-    return int(difference.max(initial=0))
+    if ignore_mask is None:
+        ignore_mask = np.zeros(reference.shape[:2], np.bool_)
+    return int(find_largest_difference(reference, output, ignore_mask))
 
 
 def _measure(pair: FramePair) -> float:
-    return float(max_difference_outside(pair.reference, pair.output, pair.editable))
+    box = pair.box
+    if box is None:
+        return float(max_difference_outside(pair.reference, pair.output, pair.editable))
+    editable = None if pair.editable is None else box.crop(pair.editable)
+    inside = max_difference_outside(box.crop(pair.reference), box.crop(pair.output), editable)
+    return float(max(pair.beyond, inside))
 
 
 METRIC = Metric(

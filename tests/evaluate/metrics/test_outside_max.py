@@ -21,3 +21,17 @@ def test_largest_difference():
 def test_shape_error(noise):
     with pytest.raises(ShapeError):
         max_difference_outside(noise, noise[1:], None)
+
+
+def test_what_lies_beyond_the_window_counts(noise):
+    from dubfew.evaluate.face_geometry import PixelBox
+    from dubfew.evaluate.metrics import METRICS, FramePair
+
+    other = noise.copy()
+    other[0, 0] ^= 255  # not in the box, so it shows nothing
+    box = PixelBox(2, 2, 12, 12)
+    for beyond in (0, 9):
+        pair = FramePair(noise, other, None, PixelBox(0, 0, 1, 1), box=box, beyond=beyond)
+        measurement = METRICS["outside_max"].measure.start(None)
+        measurement.add_frame(pair)
+        assert list(measurement.curve(None).values) == [beyond]

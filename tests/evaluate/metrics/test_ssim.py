@@ -30,3 +30,18 @@ def test_images_smaller_than_the_window_have_no_value(noise):
 def test_shape_error(noise):
     with pytest.raises(ShapeError):
         ssim(noise, noise[1:])
+
+
+def test_package_gives_the_same(noise):
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(2)
+    other = np.clip(noise + rng.normal(0, 20, noise.shape), 0, 255).astype(np.uint8)
+    expected = structural_similarity(
+        noise.astype(np.float64),
+        other.astype(np.float64),
+        win_size=SSIM_WINDOW_PX,
+        data_range=255.0,
+        channel_axis=2,
+    )
+    assert ssim(noise, other) == pytest.approx(expected, abs=1e-9)
