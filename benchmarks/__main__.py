@@ -111,7 +111,7 @@ PLAN = {
         "known_faults",
     ),
     "known_faults_second": PlannedBenchmark(
-        "known_faults {footage}/grid_bbaf2n.mpg --other {footage}/grid_lbax4n.mpg --listen",
+        "known_faults {footage}/hdtf_RD_Radio13.mp4 --other {footage}/hdtf_RD_Radio18.mp4 --listen",
         "known_faults",
     ),
     "known_faults_synthetic": PlannedBenchmark(

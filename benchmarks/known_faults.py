@@ -127,8 +127,25 @@ class FaultyClip:
         if mask is None or not has_face(self.landmarks[index : index + 1])[0]:
             return None
         width = FEATHER * float(eye_corner_distance(self.landmarks[index : index + 1])[0])
-        depth = distance_transform_edt(mask)
-        return np.clip(depth / max(1.0, width), 0, 1).astype(np.float32)
+        return np.clip(_measure_depth(mask) / max(1.0, width), 0, 1).astype(np.float32)
+
+
+def _mask_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that hold a mask, with a pixel more on each side. [H, W]"""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return (
+        slice(max(0, rows[0] - 1), rows[-1] + 2),
+        slice(max(0, columns[0] - 1), columns[-1] + 2),
+    )
+
+
+def _measure_depth(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Distance of each pixel from the outside of a mask, px; 0 outside. [H, W]"""
+    depth = np.zeros(mask.shape, np.float32)
+    if mask.any():
+        box = _mask_box(mask)
+        depth[box] = distance_transform_edt(mask[box])
+    return depth
 
 
 Fault = Callable[[FaultyClip, Path], None]
@@ -183,9 +200,9 @@ def _painted(paint: Paint, *, hard: bool = False, sound: Path | None = None) -> 
                     alpha = (alpha > 0).astype(np.float32)
                 whole = frame.to_rgb().astype(np.float32)
                 new = whole + alpha[..., None] * (paint(clip, index, whole) - whole)
-                yield Frame.from_rgb(
-                    np.rint(new).clip(0, 255).astype(np.uint8), index, probe(clip.path).fps
-                )
+                # Written into the frame, which keeps its color matrix and all else.
+                rgb = np.rint(new).clip(0, 255).astype(np.uint8)
+                yield frame.with_patch(0, 0, rgb, alpha > 0)
 
         _write(clip, path, frames(), other_sound=sound)
 
@@ -223,7 +240,7 @@ def _seam(clip: FaultyClip, index: int, whole: Picture) -> Picture:
     """Lift a frame of two pixels along the edge: a line, and nothing inside of it."""
     mask = clip.region(index)
     assert mask is not None
-    depth = distance_transform_edt(mask)
+    depth = _measure_depth(mask)
     line = (depth > 0) & (depth <= 2)
     return whole - SEAM_LEVELS * line[..., None].astype(np.float32)
 
@@ -336,7 +353,9 @@ def _paste_mouth(
         source = choose(index)
         if source == index:
             return whole
-        return _place(pictures[source], clip.landmarks[source], whole, clip.landmarks[index])
+        mask = clip.region(index)
+        assert mask is not None
+        return _place(pictures[source], clip.landmarks[source], whole, clip.landmarks[index], mask)
 
     _painted(paint, sound=sound)(clip, path)
 
@@ -346,20 +365,20 @@ def _place(
     donor_marks: NDArray[np.float32],
     whole: Picture,
     marks: NDArray[np.float32],
+    mask: NDArray[np.bool_],
 ) -> Picture:
-    """Lay a picture over another so that the still points of both meet."""
+    """Lay a picture over what a mask holds of another so that the still points of both meet."""
     still = list(STILL_POINTS)
     matrix = fit_similarity_transform(marks[still, :2], donor_marks[still, :2])
-    rows, columns = np.mgrid[0 : whole.shape[0], 0 : whole.shape[1]] + 0.5
+    box = _mask_box(mask)
+    rows, columns = np.mgrid[box] + 0.5
     x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2] - 0.5
     y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2] - 0.5
-    return np.stack(
-        [
-            map_coordinates(donor[..., c].astype(np.float32), (y, x), order=1, mode="nearest")
-            for c in range(3)
-        ],
-        -1,
-    )
+    result = whole.copy()
+    for channel in range(3):
+        levels = donor[..., channel].astype(np.float32)
+        result[box][..., channel] = map_coordinates(levels, (y, x), order=1, mode="nearest")
+    return result
 
 
 def _warped(share: float, sigma: float = 0.0) -> Fault:
@@ -382,10 +401,10 @@ def _wrong_person(other: Path) -> Fault:
 
         def paint(clip: FaultyClip, index: int, whole: Picture) -> Picture:
             source = int(faces[index % len(faces)])
-            placed = _place(donors[source], marks[source], whole, clip.landmarks[index])
-            # The mean color is matched: this fault is the person, not the light.
             mask = clip.region(index)
             assert mask is not None
+            placed = _place(donors[source], marks[source], whole, clip.landmarks[index], mask)
+            # The mean color is matched: this fault is the person, not the light.
             return placed + (whole[mask].mean(0) - placed[mask].mean(0))
 
         _painted(paint)(clip, path)
