@@ -140,8 +140,10 @@ def find_difference_beyond(original: Frame, rendered: Frame, box: PixelBox) -> i
     color_range = original.color.range_for(NATIVE_FORMATS[original.pix_fmt])
     to_yuv, _ = rgb_to_yuv_matrix(original.matrix, color_range == RANGE_FULL, 8)
     weights = np.linalg.inv(to_yuv.astype(np.float64)).astype(np.float32)
-    planes = [p for pair in zip(original.planes(), rendered.planes(), strict=True) for p in pair]
-    bounds = bound_tile_differences(*planes, weights, TILE_PX)
+    (luma, blue, red), (other_luma, other_blue, other_red) = original.planes(), rendered.planes()
+    bounds = bound_tile_differences(
+        luma, other_luma, blue, other_blue, red, other_red, weights, TILE_PX
+    )
     inside = np.s_[
         box.top // TILE_PX : -(-box.bottom // TILE_PX),
         box.left // TILE_PX : -(-box.right // TILE_PX),
