@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from benchmarks.common import markdown_table
-from benchmarks.transcript import CLOSED, grid_text
+from benchmarks.transcript import CLOSED_GAP, grid_text
 from dubfew.errors import DubfewError
 from dubfew.media import read_audio
 from dubfew.media.mel import SPEECH_SAMPLE_RATE_HZ
@@ -201,7 +201,7 @@ def _count_bilabials(
         inside = (track.times >= phone.start - BILABIAL_MARGIN_SECONDS) & (
             track.times <= phone.end + BILABIAL_MARGIN_SECONDS
         )
-        if inside.any() and theirs[inside].min() < CLOSED:
+        if inside.any() and theirs[inside].min() < CLOSED_GAP:
             seen += 1
-            kept += bool(ours[inside].min() < CLOSED)
+            kept += bool(ours[inside].min() < CLOSED_GAP)
     return len(asked), seen, kept

@@ -170,6 +170,20 @@ def run_paper(
     ] = None,
     prior: PriorOption = None,
     seed: SeedOption = 0,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="local: worker processes on this machine; ray: a cluster, whose machines see both "
+            "folders at the same paths. Default: one clip after the other.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, help="Workers of --engine; default: all cores."
+        ),
+    ] = None,
     progress_mode: ProgressOption = ProgressMode.AUTO,
 ) -> None:
     """Repeat a table of a paper as far as dubfew can, with the published rows below.
@@ -188,6 +202,8 @@ def run_paper(
             steps=steps,
             prior=prior,
             seed=seed,
+            engine=engine,
+            jobs=jobs,
             progress=progress,
         )
     print_result(None, as_json=False, text=text.rstrip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def test_a_result_is_stored_and_shown(tmp_path: Path) -> None:
     assert parse_tables(text) == tables
     with pytest.raises(FileNotFoundError, match="--only nothing"):
         render_page("{{ nothing }}", tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(runner.PLAN))
+def test_a_planned_benchmark_can_be_imported(name: str) -> None:
+    module = runner.PLAN[name].arguments.split()[0]
+    assert callable(importlib.import_module(f"benchmarks.{module}").main)
 
 
 @pytest.mark.slow

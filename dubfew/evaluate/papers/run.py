@@ -7,13 +7,14 @@ import io
 import json
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from dubfew.adapt.pipeline import adapt
+from dubfew.data.executors import CLIP_EXECUTORS
 from dubfew.errors import DubfewError
 from dubfew.evaluate.compare import evaluate
 from dubfew.evaluate.folders import FolderResult, evaluate_folder, list_videos, summarize
@@ -25,6 +26,7 @@ from dubfew.evaluate.papers.protocols import (
     PaperProtocol,
     load_published,
 )
+from dubfew.evaluate.papers.workers import CellJob, CellWorker
 from dubfew.evaluate.perceptual.frechet import (
     StatisticsPair,
     pool_distance,
@@ -32,7 +34,7 @@ from dubfew.evaluate.perceptual.frechet import (
     write_statistics,
 )
 from dubfew.media import AudioSource, VideoWriter, probe, read_frames
-from dubfew.progress import ProgressCallback, no_progress
+from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.pipeline import render
 from dubfew.utils.files import write_atomic
@@ -83,6 +85,8 @@ def run_protocol(
     steps: int | None = None,
     prior: str | None = None,
     seed: int = 0,
+    engine: str | None = None,
+    jobs: int | None = None,
     progress: ProgressCallback = no_progress,
 ) -> str:
     """Run a protocol on the clips of a folder, and write its table.
@@ -100,7 +104,11 @@ def run_protocol(
         steps: training steps of the variant "dubfew"; default: as ``adapt`` has it.
         prior: name or folder of the prior; default: the shipped one.
         seed: seed of the choice of clips and of the training.
-        progress: function that is called with the state of each step.
+        engine: "local" for worker processes on this machine, "ray" for a cluster, whose machines
+            see ``data`` and ``out`` at the same paths; None for this process alone.
+        jobs: number of workers; None for as many as fit.
+        progress: function that is called with the state of each step; of workers with the number
+            of clips that are done, under all conditions.
 
     Returns:
         The table as Markdown; it is in ``out`` as well, and as CSV and as a plot.
@@ -115,41 +123,15 @@ def run_protocol(
     count = min(len(clips), subjects or protocol.subjects)
     # Sampled by the seed and then sorted: the same clips in the same order on every machine.
     chosen = sorted(random.Random(seed).sample(clips, count))
-    cells: list[ProtocolCell] = []
+    wanted = _list_cells(name, protocol, chosen, out, steps, prior, seed)
     failed: dict[str, str] = {}
-    for clip in chosen:
-        for known in protocol.known_frames:
-            for variant, variant_steps in VARIANTS.items():
-                if known == FIRST_FRAME and variant_steps != 0:
-                    continue
-                wanted = steps if variant_steps is None else variant_steps
-                # All that the values depend on. A stored cell with another setting is measured
-                # again.
-                setting = {
-                    "protocol": name, "clip": clip.name, "bytes": clip.stat().st_size,
-                    "known": known, "variant": variant, "steps": wanted, "prior": prior,
-                    "seed": seed, "dubfew": __version__,
-                }  # fmt: skip
-                file = out / name / f"{clip.stem}-{known}-{variant.replace(', ', '-')}.json"
-                cell = _read_cell(file, setting)
-                if cell is None:
-                    try:
-                        cell = _run_cell(protocol, clip, setting, progress)
-                    # A night of measuring should not end at one clip that cannot be tracked; the
-                    # table says what failed.
-                    except DubfewError as error:
-                        failed[f"{clip.name}, {known}, {variant}"] = str(error)
-                        continue
-                    stored = {"setting": setting, "values": dict(cell.values)}
-                    stored["shortened"] = cell.shortened
-                    # Stored at once, so that an interrupted run goes on from here. The values come
-                    # last: without them the cell is not done. The sets of all cells together would
-                    # fill the memory.
-                    if cell.sets:
-                        write_statistics(_name_sets_file(file), cell.sets)
-                        cell = replace(cell, sets={}, sets_file=_name_sets_file(file))
-                    write_atomic(file, json.dumps(stored, indent=1).encode())
-                cells.append(cell)
+    missing = [job for job in wanted if _read_cell(Path(job.file), job.setting) is None]
+    for job, error in _measure_cells(missing, engine, jobs, progress):
+        if error:
+            condition = f"{job.setting['known']}, {job.setting['variant']}"
+            failed[f"{job.setting['clip']}, {condition}"] = error
+    found = (_read_cell(Path(job.file), job.setting) for job in wanted)
+    cells = [cell for cell in found if cell is not None]
     if not cells:
         raise DubfewError(f"no clip of {data} can be used: {next(iter(failed.values()))}")
     text = _document(name, protocol, cells, failed, is_dataset)
@@ -157,6 +139,83 @@ def run_protocol(
     write_atomic(out / f"{name}.csv", _to_csv(protocol, cells).encode())
     plot_protocol(out / f"{name}.svg", f"{name}: {protocol.title}", _collect_rows(protocol, cells))
     return text
+
+
+def _list_cells(
+    name: str,
+    protocol: PaperProtocol,
+    clips: Sequence[Path],
+    out: Path,
+    steps: int | None,
+    prior: str | None,
+    seed: int,
+) -> list[CellJob]:
+    """List every clip under every condition, in the order of the table."""
+    cells = []
+    for clip in clips:
+        for known in protocol.known_frames:
+            for variant, variant_steps in VARIANTS.items():
+                if known == FIRST_FRAME and variant_steps != 0:
+                    continue
+                # All that the values depend on. A stored cell with another setting is measured
+                # again.
+                setting = {
+                    "protocol": name, "clip": clip.name, "bytes": clip.stat().st_size,
+                    "known": known, "variant": variant,
+                    "steps": steps if variant_steps is None else variant_steps, "prior": prior,
+                    "seed": seed, "dubfew": __version__,
+                }  # fmt: skip
+                file = out / name / f"{clip.stem}-{known}-{variant.replace(', ', '-')}.json"
+                cells.append(CellJob(str(clip.resolve()), str(file.resolve()), setting))
+    return cells
+
+
+def _measure_cells(
+    cells: Sequence[CellJob], engine: str | None, jobs: int | None, progress: ProgressCallback
+) -> Iterator[tuple[CellJob, str]]:
+    """Measure and store cells; yields each with the reason of its failure, or an empty one."""
+    if engine is not None:
+        run_jobs = CLIP_EXECUTORS.load(engine)
+        stream = run_jobs(cells, jobs, make_worker=CellWorker)
+        for done, (number, outcome) in enumerate(stream, 1):
+            progress(Progress("measure", done, len(cells)))
+            yield cells[number], outcome.error
+        return
+    for cell in cells:
+        try:
+            measure_cell(Path(cell.clip), cell.setting, Path(cell.file), progress)
+        # A night of measuring should not end at one clip that cannot be tracked; the table says
+        # what failed.
+        except DubfewError as error:
+            yield cell, str(error)
+        else:
+            yield cell, ""
+
+
+def measure_cell(
+    clip: Path,
+    setting: Mapping[str, Any],
+    file: Path,
+    progress: ProgressCallback = no_progress,
+) -> None:
+    """Measure one clip under one condition, and store the result.
+
+    Args:
+        clip: the video.
+        setting: all that the values depend on, with the protocol's name.
+        file: JSON file to write.
+        progress: function that is called with the state of each step.
+
+    Raises:
+        DubfewError: The clip cannot be used.
+    """
+    cell = _run_cell(PROTOCOLS[setting["protocol"]], clip, setting, progress)
+    stored = {"setting": dict(setting), "values": dict(cell.values), "shortened": cell.shortened}
+    # Stored at once, so that an interrupted run goes on from here. The values come last: without
+    # them the cell is not done. The sets of all cells together would fill the memory.
+    if cell.sets:
+        write_statistics(_name_sets_file(file), cell.sets)
+    write_atomic(file, json.dumps(stored, indent=1).encode())
 
 
 def _name_sets_file(file: Path) -> Path:

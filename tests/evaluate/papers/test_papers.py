@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from dubfew.evaluate.papers.run import (
     run_protocol,
     split_for_protocol,
 )
+from dubfew.evaluate.papers.workers import CellOutcome, CellWorker
 from dubfew.evaluate.perceptual.frechet import FeatureStatistics, frechet_distance
 from dubfew.media import Frame, VideoInfo, VideoWriter, read_frames
 
@@ -159,6 +161,44 @@ def test_a_run_goes_on_and_says_whose_rows_are_whose(runs: list, tmp_path: Path)
     cell.write_text(cell.read_text()[:30])
     run_protocol("003.1", data, out, steps=5)
     assert len(runs) == 3 * conditions + 1
+
+
+def test_workers_measure_what_is_missing_and_what_they_lose_is_named(
+    runs: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    for name in ("a", "b"):
+        (data / f"{name}.mp4").write_bytes(name.encode())
+    asked = []
+
+    def run_jobs(cells: Any, num_workers: int | None, *, make_worker: Any) -> Any:
+        asked.append((len(cells), num_workers, make_worker))
+        # As they end, which is not the order of the table; the first one is lost.
+        for number in reversed(range(1, len(cells))):
+            cell = cells[number]
+            run.measure_cell(Path(cell.clip), cell.setting, Path(cell.file))
+            yield number, CellOutcome()
+        yield 0, CellWorker().describe_loss("the machine is gone")
+
+    monkeypatch.setattr(run, "CLIP_EXECUTORS", SimpleNamespace(load=lambda name: run_jobs))
+    text = run_protocol("001.1", data, out, engine="ray", jobs=3)
+    assert "failed: a.mp4, 100, dubfew: the machine is gone" in text
+    assert asked == [(4, 3, CellWorker)]
+    assert len(runs) == 3
+    # The one that was lost is all that is left to do, here in this process.
+    again = run_protocol("001.1", data, out)
+    assert len(runs) == 4
+    assert "failed" not in again
+
+
+@pytest.mark.slow
+def test_a_worker_process_says_why_a_clip_cannot_be_measured(tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    gray(data / "a.mkv", 90)
+    with pytest.raises(DubfewError, match="face"):
+        run_protocol("001.1", data, tmp_path / "out", engine="local", jobs=1)
 
 
 def test_features_of_all_clips_are_pooled_also_when_a_run_goes_on(runs: list, tmp_path: Path):
