@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -76,6 +77,10 @@ LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.4, 0.5
 # reference does may be seen for some frames (0.41 on the actor's own footage), so what was seen
 # before in the shot counts on. It falls by that much a frame: as in a dissolve of a second.
 CERTAIN_DISAGREEMENT, AGREEMENT_FALL = 0.25, 0.04
+# Mean difference, in levels of [0, 1], from which a cell beside the mouth shows another thing than
+# the footage does there, in the light that a shot's own mouths tell: a bare neck where the footage
+# has a turtleneck, and its shadow. Skin lies below it in any grade.
+OTHER_THING_DIFFERENCE = 0.1
 # Rise of the correlation without what was found over the face, from which it is believed. Without
 # captions it was 0.40 to 0.78 where with them it was 0.30 to 0.47.
 OVERLAY_GAIN = 0.06
@@ -107,6 +112,8 @@ class LightTracker:
         # shot, and whether it is gray.
         self._known = self._before = start_fit()
         self._known_stretch: tuple[int, bool] | None = None
+        # Cells of that shot that show other things than the footage, and tell nothing of its light.
+        self._others: NDArray[np.bool_] | None = None
         # Shot of the last frame, and whether it was gray.
         self._stretch: tuple[int, bool] | None = None
         # What lies over the face, and what veils it.
@@ -136,24 +143,22 @@ class LightTracker:
                 the light is another one than that of the footage.
             shot: number of the shot.
         """
-        fit, stretch = None, None
-        for inputs, look in zip(frames, mouths, strict=True):
-            skin = FrameCells(inputs).compare_skin()
-            if skin is None:
-                continue
-            cells = skin.pair_with_typical()
-            gray = _is_gray(cells)
-            if fit is None or stretch != (shot, gray):
-                stretch, before = (shot, gray), start_fit(gray=gray)
-            else:
-                before = predict_fit(fit, *cells, gray=gray)
-            fit = fit_light(*cells, before)
-            if _measure_strength(fit, cells[0], cells[2], inputs) > 0:
-                mouth = look()
-                if mouth is not None and _agrees(fit, mouth):
-                    fit = fit_light(*_join_cells(cells, mouth), before)
-        if fit is not None:
-            self._known, self._before, self._known_stretch = settle_fit(fit), fit, stretch
+        skins = [FrameCells(inputs).compare_skin() for inputs in frames]
+        known = [
+            (skin, inputs, cache(look))
+            for skin, inputs, look in zip(skins, frames, mouths, strict=True)
+            if skin is not None
+        ]
+        self._others = None
+        if not known:
+            return
+        fit, is_gray, pairs = _fit_begin(known, None)
+        others = _find_other_things(pairs, gray=is_gray)
+        if others is not None:
+            self._others = others
+            fit, is_gray, _ = _fit_begin(known, others)
+        self._known, self._before = settle_fit(fit), fit
+        self._known_stretch = (shot, is_gray)
 
     def has_met(self, shot: int) -> bool:
         """Tell whether frames of a shot were matched already."""
@@ -183,14 +188,17 @@ class LightTracker:
             if not self.has_met(shot):
                 return None
             return self._strengthen(np.full((1, 3), 0.5), np.zeros((1, 2)), inputs)
-        cells = skin.pair_with_typical()
+        others = self._others if self._known_shot == shot else None
+        cells = skin.pair_with_typical(others)
         gray = _is_gray(cells)
         goes_on = self.has_met(shot)
         self._enter_stretch((shot, gray))
         before = predict_fit(self._fit, *cells, gray=gray, known=self._known)
         found, look = _match_skin(skin, cells, before), None
         if view is not None and found.agreement >= CERTAIN_DISAGREEMENT:
-            found, look = self._look_beside_things(frame, inputs, view, found, before, goes_on)
+            found, look = self._look_beside_things(
+                frame, inputs, view, found, before, others, goes_on
+            )
         self._fit = found.fit
         self._update_opacity(found.agreement, goes_on)
         self.things.finish_frame(look, inputs, view, goes_on)
@@ -230,6 +238,7 @@ class LightTracker:
         view: SceneView,
         found: _SkinMatch,
         before: LightFit,
+        others: NDArray[np.bool_] | None,
         goes_on: bool,
     ) -> tuple[_SkinMatch, QuickLook]:
         """Find things before the face, and match what they leave of it."""
@@ -246,7 +255,7 @@ class LightTracker:
         clear = None if overlay is None else frame.compare_skin(overlay)
         if overlay is None or clear is None:
             return found, look
-        other = _match_skin(clear, clear.pair_with_typical(), before)
+        other = _match_skin(clear, clear.pair_with_typical(others), before)
         explains = other.agreement >= found.agreement + OVERLAY_GAIN
         if not overlay.is_sure and (agrees or not explains):
             return found, look
@@ -267,6 +276,11 @@ class LightTracker:
         share = (agreement - left) / (opaque - left)
         rise = OPACITY_RISE if goes_on else 1.0
         self.opacity = float(np.clip(share, 0, min(1.0, self.opacity + rise)))
+
+    @property
+    def _known_shot(self) -> int | None:
+        """Return the shot of which something is known before its frames are matched."""
+        return None if self._known_stretch is None else self._known_stretch[0]
 
     @property
     def left_reason(self) -> str:
@@ -362,6 +376,69 @@ def measure_mouth_change(fit: LightFit, inputs: RenderInputs) -> float:
     measure_deviations(slopes, np.linalg.inv(fit.information), deviation)
     certain = np.maximum(np.abs(predicted - colors) - CHANCE_DEVIATIONS * deviation, 0).mean(1)
     return float(np.quantile(certain, MOST_CHANGED_QUANTILE))
+
+
+# Skin of a frame at the begin of a shot, its inputs, and what returns the cells of its own
+# mouth.
+_BeginFrame = tuple[SkinComparison, RenderInputs, Callable[[], SkinCells | None]]
+
+
+def _fit_begin(
+    frames: Sequence[_BeginFrame], others: NDArray[np.bool_] | None
+) -> tuple[LightFit, bool, list[tuple[SkinComparison, SkinCells]]]:
+    """Fit the light of a shot to its first frames, at least one.
+
+    Args:
+        frames: the frames.
+        others: cells that show other things than the footage, or None. [H, W]
+
+    Returns:
+        The fit; whether the scene is gray at its end; skin and mouth of the frames whose mouth
+        helped.
+    """
+    fit, was_gray = None, False
+    pairs = []
+    for skin, inputs, look in frames:
+        cells = skin.pair_with_typical(others)
+        gray = _is_gray(cells)
+        if fit is None or was_gray != gray:
+            before = start_fit(gray=gray)
+        else:
+            before = predict_fit(fit, *cells, gray=gray)
+        fit, was_gray = fit_light(*cells, before), gray
+        if _measure_strength(fit, cells[0], cells[2], inputs) > 0:
+            mouth = look()
+            if mouth is not None and _agrees(fit, mouth):
+                fit = fit_light(*_join_cells(cells, mouth), before)
+                pairs.append((skin, mouth))
+    assert fit is not None
+    return fit, was_gray, pairs
+
+
+def _find_other_things(
+    pairs: Sequence[tuple[SkinComparison, SkinCells]], *, gray: bool
+) -> NDArray[np.bool_] | None:
+    """Find the cells that show other things than the footage, in most of some frames. [H, W]
+
+    The mouths tell the light: beside them all of it may be another collar, or its shadow.
+
+    Args:
+        pairs: skin and mouths of the frames.
+        gray: whether the scene is black and white.
+
+    Returns:
+        The cells, and those beside them; None where there are none.
+    """
+    if not pairs:
+        return None
+    votes = np.zeros(pairs[0][0].known.shape)
+    for skin, mouth in pairs:
+        cells = skin.pair_with_typical()
+        fit = fit_light(*_join_cells(cells, mouth), start_fit(gray=gray))
+        predicted = predict_scene_colors(fit.parameters, cells[0], cells[2])
+        votes += skin.draw(np.abs(predicted - cells[1]).mean(1) > OTHER_THING_DIFFERENCE, cells)
+    others = 2 * votes >= len(pairs)
+    return np.asarray(binary_dilation(others)) if others.any() else None
 
 
 def _is_gray(cells: SkinCells) -> bool:

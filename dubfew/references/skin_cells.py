@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -52,11 +52,16 @@ class SkinComparison:
     known: NDArray[np.bool_]
     inner: NDArray[np.bool_]
 
-    def pair_with_typical(self) -> SkinCells:
+    def pair_with_typical(self, without: NDArray[np.bool_] | None = None) -> SkinCells:
         """Pair the middle one of the references, or the mean of two, with the scene.
 
         Where a reference shows something of another color than skin it does not count.
+
+        Args:
+            without: cells that are left out if enough others are known. [H, W]
         """
+        if without is not None and int((self.known & ~without).sum()) >= MIN_CELLS:
+            return replace(self, known=self.known & ~without).pair_with_typical()
         colors = self.references[:, :, self.known]
         everywhere = torch.ones(len(colors), colors.shape[2], dtype=torch.bool)
         shown = find_skin(torch.from_numpy(colors), everywhere).numpy()
@@ -78,6 +83,18 @@ class SkinComparison:
         """Pair every reference with the scene, inside of the mesh's border if enough is known."""
         inside = self.inner if int(self.inner.sum()) >= MIN_CELLS else self.known
         return [self._pair(reference[:, inside], inside) for reference in self.references]
+
+    def draw(self, values: NDArray[np.bool_], cells: SkinCells) -> NDArray[np.bool_]:
+        """Put values of cells [N] to their places; False elsewhere. [H, W]
+
+        Args:
+            values: one for each of the cells. [N]
+            cells: as `pair_with_typical` returns them.
+        """
+        drawn = np.zeros(self.known.shape, np.bool_)
+        columns, rows = np.floor((cells[2].T + 1) / 2 * len(drawn)).astype(np.int64)
+        drawn[rows, columns] = values
+        return drawn
 
     def _pair(self, colors: NDArray[np.float32], where: NDArray[np.bool_]) -> SkinCells:
         """Colors of a reference [3, N] and of the scene, and positions, of N cells [H, W]."""

@@ -327,6 +327,25 @@ def test_the_frames_own_mouth_tells_what_skin_does_not(sample):
     assert errors[1] < 0.02
 
 
+def test_a_bare_neck_where_the_footage_has_a_collar_is_no_light(sample):
+    """What the mouths of the first frames do not explain does not count in the shot."""
+    inputs, window = graded(sample, lambda c: 0.7 * c)
+    size = len(window)
+    neck = (inputs.mesh_mask[0, 0] > 0) & (inputs.alpha[0, 0] == 0)
+    neck[: 5 * size // 8] = False
+    # Under the collar the footage is in its shadow.
+    inputs = dataclasses.replace(inputs, scene=torch.where(neck, 1.4 * inputs.scene, inputs.scene))
+    mouth = FrameCells(inputs).pair_mouth(window)
+    tracker = LightTracker()
+    tracker.begin_shot([inputs] * 3, [lambda: mouth] * 3, 0)
+    for _ in range(4):
+        match = tracker.match(inputs, 0)
+    painted = match.to_scene(sample.target[0], window_positions(size))
+    inside = sample.inputs.alpha[0, 0] > 0
+    error = (painted - 0.7 * sample.target[0])[:, inside].abs().mean()
+    assert float(error) < 0.01
+
+
 def test_a_mouth_becomes_cells_of_the_mask(sample):
     window = (sample.target[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
     actor, scene, positions = FrameCells(sample.inputs).pair_mouth(window)
