@@ -21,6 +21,7 @@ from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional as F
 
+from dubfew.references.chin_agreement import measure_chin_agreement
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_fit import (
     IDENTITY,
@@ -43,7 +44,7 @@ from dubfew.references.light_kernels import (
     shrink_planes,
     to_array,
 )
-from dubfew.references.overlays import QuickLook, SceneView, look_quickly
+from dubfew.references.overlays import MIN_VIVID_FRACTION, QuickLook, SceneView, look_quickly
 from dubfew.references.skin_cells import (
     CELL_PX,
     FrameCells,
@@ -73,6 +74,9 @@ GRAY_CHROMA = 0.012
 # for a frame or two; captions over the chin 0.36 to 0.48; a dissolve from another face rises from
 # 0.12.
 LEFT_AGREEMENT, OPAQUE_AGREEMENT = 0.4, 0.5
+# Correlation above which nothing of the color of skin lies over the face. A curtain from the lips
+# down had 0.69 at the most.
+CERTAIN_AGREEMENT = 0.75
 # Correlation below which a frame is left at once. Above it a head that turns or smiles as no
 # reference does may be seen for some frames (0.41 on the actor's own footage), so what was seen
 # before in the shot counts on. It falls by that much a frame: as in a dissolve of a second.
@@ -165,7 +169,11 @@ class LightTracker:
         return self._stretch is not None and self._stretch[0] == shot
 
     def match(
-        self, inputs: RenderInputs, shot: int, view: SceneView | None = None
+        self,
+        inputs: RenderInputs,
+        shot: int,
+        view: SceneView | None = None,
+        show_filmed: Callable[[], RenderInputs | None] | None = None,
     ) -> LightMatch | None:
         """Fit the match of one frame.
 
@@ -174,6 +182,9 @@ class LightTracker:
             shot: number of the frame's shot; light is not carried over a cut.
             view: what the frame shows, in which things before the face are found; None to look for
                 none.
+            show_filmed: returns the inputs with the mouth that the frame shows, if they are known;
+                called only where the face may be covered by something of its color. None to look
+                for no such thing.
 
         Returns:
             The match, or None where the light is that of the footage.
@@ -201,7 +212,10 @@ class LightTracker:
             )
         self._fit = found.fit
         self._update_opacity(found.agreement, goes_on)
-        self.things.finish_frame(look, inputs, view, goes_on)
+        chin = None
+        if view is not None and show_filmed is not None:
+            chin = self._look_at_chin(view, show_filmed, found.agreement)
+        self.things.finish_frame(look, inputs, view, goes_on, chin)
         if self.things.hides_mouth:
             self.opacity = 0.0
         is_painted = self.opacity > 0
@@ -264,6 +278,20 @@ class LightTracker:
             # What looked strange may be skin in a light that the thing had altered.
             look = look_quickly(inputs, view, frame.bring_to_scene(other.fit, half=True))
         return other, look
+
+    def _look_at_chin(
+        self,
+        view: SceneView,
+        show_filmed: Callable[[], RenderInputs | None],
+        agreement: float,
+    ) -> float | None:
+        """Measure how well the chin agrees, where the face around it leaves doubt."""
+        overlay = self.things.overlay
+        is_vivid = overlay is not None and overlay.vividness >= MIN_VIVID_FRACTION
+        if self.opacity == 0 or agreement > CERTAIN_AGREEMENT or is_vivid:
+            return None
+        own = show_filmed()
+        return None if own is None else measure_chin_agreement(own, view, self._fit, overlay)
 
     def _update_opacity(self, agreement: float, goes_on: bool) -> None:
         """Set the opacity of the paint by how well the skin agrees."""

@@ -174,6 +174,28 @@ class FrameCells:
             known,
         )
 
+    def compare_mask(
+        self, window: NDArray[np.uint8], hidden: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Compare the whole face with each of the references, the mask included.
+
+        Args:
+            window: RGB. [S, S, 3]
+            hidden: where one of them shows no skin: mouths, and things before the face. [S, S]
+
+        Returns:
+            Colors of the references and of the scene in [0, 1], where both are known, and what is
+            painted. [K, h, w, 3], [h, w, 3], [h, w], [h, w]
+        """
+        _, alpha, _ = self._planes
+        colors, known = self._average_window(window, hidden)
+        return (
+            self._sampled.transpose(0, 2, 3, 1).astype(np.float64),
+            colors.transpose(1, 2, 0).astype(np.float64),
+            known,
+            shrink_planes(alpha[None, None], CELL_PX)[0, 0] > 0.5,
+        )
+
     def _average_window(
         self, window: NDArray[np.uint8], covered: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

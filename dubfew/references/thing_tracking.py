@@ -31,6 +31,10 @@ HIDDEN_LIPS, SHOWN_LIPS = 0.65, 0.4
 # which the frames that follow are. A gray microphone covers all of it; in clean film, and with a
 # microphone beside the mouth, it is 0.02 at most.
 AROUND_LIPS, KEPT_AROUND_LIPS = 0.7, 0.5
+# Correlation of the chin below which a frame is left, because it is none, and up to which the
+# frames that follow are. Curtains of the color of skin have 0.15 to 0.68, shadows of blinds 0.73,
+# thick smoke 0.81, film of heads that turn 0.88.
+HIDDEN_CHIN, SHOWN_CHIN = 0.7, 0.76
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
 # Frames in a row from which things before the face are reported: captions and microphones stay for
@@ -98,7 +102,12 @@ class ThingTracker:
         return found
 
     def finish_frame(
-        self, look: QuickLook | None, inputs: RenderInputs, view: SceneView | None, goes_on: bool
+        self,
+        look: QuickLook | None,
+        inputs: RenderInputs,
+        view: SceneView | None,
+        goes_on: bool,
+        chin: float | None = None,
     ) -> None:
         """Decide whether the mouth is hidden, once `overlay` is known, and count the frame.
 
@@ -107,8 +116,9 @@ class ThingTracker:
             inputs: inputs of the frame (B = 1).
             view: what the frame shows, None if that is unknown.
             goes_on: whether the shot began before.
+            chin: how well the chin agrees with the references; None where that is not in doubt.
         """
-        is_hidden = self._hides_mouth(look, view, goes_on)
+        is_hidden = self._hides_mouth(look, view, goes_on, chin)
         if is_hidden:
             self._hidden_frames_left = MAX_LOST_FRAMES
         elif goes_on and self.overlay is not None and self._hidden_frames_left > 0:
@@ -126,9 +136,17 @@ class ThingTracker:
         self.hidden += is_hidden
         self.hides_mouth = is_hidden
 
-    def _hides_mouth(self, look: QuickLook | None, view: SceneView | None, goes_on: bool) -> bool:
+    def _hides_mouth(
+        self,
+        look: QuickLook | None,
+        view: SceneView | None,
+        goes_on: bool,
+        chin: float | None,
+    ) -> bool:
         """Tell whether something certainly hides the mouth."""
         stays = self.hides_mouth and goes_on
+        if chin is not None and chin < (SHOWN_CHIN if stays else HIDDEN_CHIN):
+            return True
         if look is not None:
             # A thing of the color of skin has no outline that could be kept.
             limit = MIN_STRANGE_PART if stays else COVERED_STRANGE_PART

@@ -239,7 +239,12 @@ class MouthPredictor:
                     [partial(self._pair_mouth, tasks[r], windows[r], seen[r]) for r in begin],
                     task.shot,
                 )
-            match = self.light.match(part, task.shot, _view_scene(task, window))
+            match = self.light.match(
+                part,
+                task.shot,
+                _view_scene(task, window),
+                partial(self._show_filmed_mouth, task, window, part),
+            )
             lights.append(
                 _FrameLight(
                     match, self.light.opacity, self.light.things.overlay, self.light.veils.veil
@@ -269,11 +274,21 @@ class MouthPredictor:
         inputs: RenderInputs,
     ) -> SkinCells | None:
         """Pair the references with the mouth that a frame shows; None if that is not known."""
+        own = self._show_filmed_mouth(task, window, inputs)
+        return None if own is None else FrameCells(own).pair_mouth(window)
+
+    def _show_filmed_mouth(
+        self,
+        task: FrameTask,
+        window: NDArray[np.uint8],  # [S, S, 3]
+        inputs: RenderInputs,
+    ) -> RenderInputs | None:
+        """Inputs with the mouth that a frame shows; None if that is not known."""
         if self.align_meshes:
-            return FrameCells(inputs).pair_mouth(window)
-        filmed = task.filmed
-        if filmed is None:
+            return inputs
+        if task.find_filmed is None:
             return None
+        filmed = task.find_filmed()
         own = make_frame_inputs(
             self.head,
             filmed.geometry.vertices_in_window(filmed.geometry_row, len(window)),
@@ -286,7 +301,7 @@ class MouthPredictor:
             colors=self._colors,
             mouths=self._mouths,
         )
-        return FrameCells(own).pair_mouth(window)
+        return _hide_beyond_frame(own, task)
 
     def _align(
         self,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import partial
 
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
@@ -50,7 +48,8 @@ def make_frame_tasks(
         motion: mouth motion of that track.
         predictor: the network that will paint, with the actor's references.
         filmed: track of the same frames with the mouths that they show, by which the light of a
-            shot is learned; None where those are the mouths to render, or are not to be looked at.
+            shot is learned and things before the face are found; None where those are the mouths
+            to render, or are not to be looked at.
 
     Yields:
         A task for each frame that can be painted; the frame itself where it is to stay untouched.
@@ -73,7 +72,6 @@ def make_frame_tasks(
         insides=insides,
     )
     usable, opacity = track.usable, paint_opacity(transition_weights(track))
-    mouths = {} if filmed is None else _find_filmed_mouths(filmed, usable, predictor)
     # The rows come first, so that no frame is read for nothing at the end.
     for number, frame in zip(range(len(track)), frames, strict=False):
         if number % GEOMETRY_BLOCK_FRAMES == 0:
@@ -92,36 +90,26 @@ def make_frame_tasks(
                 int(track.shot[number]),
                 number,
                 track.landmarks[number],
-                mouths.get(number),
+                None if filmed is None else partial(_find_filmed_mouth, filmed, number, predictor),
             )
         else:
             yield frame
 
 
-def _find_filmed_mouths(
-    filmed: Track, painted: NDArray[np.bool_], predictor: MouthPredictor | PaintingPredictor
-) -> dict[int, FilmedMouth]:
-    """Find the filmed mouths of the first painted [N] frames of each shot, by their rows."""
-    rows = np.nonzero(painted)[0]
-    shots = filmed.shot[rows]
-    # The batch with which a shot begins.
-    firsts = [rows[shots == shot][:NETWORK_BATCH_FRAMES] for shot in np.unique(shots)]
-    chosen = np.concatenate([*firsts, np.zeros(0, np.int64)]).astype(np.int64)
-    found = {}
-    for start in range(0, len(chosen), GEOMETRY_BLOCK_FRAMES):
-        block = chosen[start : start + GEOMETRY_BLOCK_FRAMES]
-        part = filmed.select(block)
-        geometry = compute_track_geometry(part, predictor.head)
-        references, distances = choose_references(
-            part,
-            predictor.head,
-            predictor.references.footage.key,
-            predictor.num_references,
-            mouth_in_scene=True,
-        )
-        for place, number in enumerate(block):
-            found[int(number)] = FilmedMouth(geometry, place, references[place], distances[place])
-    return found
+def _find_filmed_mouth(
+    filmed: Track, number: int, predictor: MouthPredictor | PaintingPredictor
+) -> FilmedMouth:
+    """Find the mouth that a frame of a track shows."""
+    row = filmed.select(slice(number, number + 1))
+    references, distances = choose_references(
+        row,
+        predictor.head,
+        predictor.references.footage.key,
+        predictor.num_references,
+        mouth_in_scene=True,
+    )
+    geometry = compute_track_geometry(row, predictor.head)
+    return FilmedMouth(geometry, 0, references[0], distances[0])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,8 @@ class FrameTask:
         shot: number of the frame's shot.
         row: the frame's row in the track.
         landmarks: landmarks of the scene's face, px of the frame. [478, 3]
-        filmed: the frame's own mouth, at the begin of a shot; None where it is not looked at, or
-            is the one to render.
+        find_filmed: finds the frame's own mouth; None where it is not to be looked at, or is the
+            one to render.
     """
 
     frame: Frame
@@ -85,7 +86,7 @@ class FrameTask:
     shot: int = 0
     row: int = 0
     landmarks: NDArray[np.float32] | None = None
-    filmed: FilmedMouth | None = None
+    find_filmed: Callable[[], FilmedMouth] | None = None
 
 
 @dataclass(frozen=True)

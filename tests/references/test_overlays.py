@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.reconstruction.heads.landmark_indices import OUTER_LIPS
+from dubfew.references.chin_agreement import measure_chin_agreement
+from dubfew.references.light_fit import start_fit
 from dubfew.references.light_match import LightTracker
 from dubfew.references.overlays import (
     COVERED_STRANGE_PART,
@@ -25,6 +27,7 @@ from dubfew.references.overlays import (
 )
 from dubfew.references.thing_tracking import (
     AROUND_LIPS,
+    HIDDEN_CHIN,
     HIDDEN_LIPS,
     MAX_LOST_FRAMES,
     MIN_REPORTED_FRAMES,
@@ -309,3 +312,36 @@ def test_a_wipe_to_another_picture_leaves_frames_whose_mouth_has_gone(sample, li
     assert all(opacity == 0 for column, opacity in opacities.items() if column > right)
     # Half a mouth is none of the actor's.
     assert all(opacity < 1 for column, opacity in opacities.items() if column > middle)
+
+
+def test_a_curtain_of_the_color_of_skin_leaves_the_frame(monkeypatch):
+    """It hangs from the lower lip down and has folds; the references show all of its colors."""
+    footage, head = toy_footage(size=128), load_head_model()
+    sample = make_sample(footage, ROW, np.array([4, 6]), head, 2)
+    points = head.point_matrix(OUTER_LIPS) @ footage.vertices[ROW]
+    lips = np.asarray(points[:, :2], np.float32)
+    skin = sample.target[0, :, sample.inputs.alpha[0, 0] > 0].median(1).values.numpy()
+    edge = int(lips[:, 1].mean()) + 4
+
+    def draw(window):
+        folds = 0.85 + 0.2 * np.abs(np.sin(np.arange(len(window)) / len(window) * 6 * np.pi))
+        window[edge:] = np.clip(255 * folds[:, None] * skin, 0, 255).astype(np.uint8)
+
+    inputs, view = drawn(sample, lips, draw)
+    clean, clear_view = drawn(sample, lips, lambda window: None)
+    assert measure_chin_agreement(inputs, view, start_fit(), None) < HIDDEN_CHIN
+    assert measure_chin_agreement(clean, clear_view, start_fit(), None) > 0.95
+    # A face that agrees is not looked at again.
+    tracker = LightTracker()
+    tracker.match(clean, 0, clear_view, lambda: pytest.fail("looked"))
+    # The skin around the toy's mask agrees, as it does around that of a face half in doubt.
+    monkeypatch.setattr("dubfew.references.light_match.CERTAIN_AGREEMENT", 1.0)
+    for scene, seen, opacity in ((clean, clear_view, 1), (inputs, view, 0)):
+        tracker = LightTracker()
+        tracker.match(scene, 0, seen, lambda scene=scene: scene)
+        assert tracker.opacity == opacity
+    assert tracker.left_reason == "mouth hidden"
+    # In a dub whose own mouth is not known nothing is told.
+    tracker = LightTracker()
+    tracker.match(inputs, 0, view, lambda: None)
+    assert tracker.opacity == 1

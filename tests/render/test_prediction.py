@@ -22,7 +22,7 @@ from dubfew.references.inputs import (
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.prediction import MouthPredictor, _FrameLight, _hide_beyond_frame
-from dubfew.render.streaming import _find_filmed_mouths
+from dubfew.render.streaming import _find_filmed_mouth
 from dubfew.render.tasks import FrameTask, ReferenceSet
 from tests.data.people import TOY, toy_footage, toy_track
 
@@ -116,7 +116,7 @@ def test_frames_that_are_left_take_no_prediction(monkeypatch, opacities, sizes):
 
 
 def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
-    """Of each shot the first batch is looked at, with the mesh of the scene and not of the dub."""
+    """It is looked at with the mesh of the scene and not of the dub."""
     head, footage = load_head_model(), toy_footage(8)
     track = replace(toy_track(8), shot=np.array([0] * 5 + [1] * 3, np.int32))
     predictor = MouthPredictor(
@@ -127,26 +127,21 @@ def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
         "cpu",
         align_meshes=False,
     )
-    mouths = _find_filmed_mouths(track, track.usable, predictor)
-    assert sorted(mouths) == [0, 1, 2, 3, 5, 6, 7]
-    # Where a line begins later in the shot, it is the line's first frames.
-    line = np.arange(8) >= 6
-    assert sorted(_find_filmed_mouths(track, line, predictor)) == [6, 7]
-    filmed = mouths[6]
+    filmed = _find_filmed_mouth(track, 6, predictor)
     assert filmed.reference_rows[0] in (5, 6, 7)  # the footage shows these very mouths
     geometry = compute_track_geometry(track.select(slice(6, 7)), head)
     task = FrameTask(
-        None,
+        Frame.from_rgb(np.zeros((512, 512, 3), np.uint8)),
         geometry,
         0,
         select_motion_window(footage.motion, 6),
         np.array([0, 1]),
         np.zeros(2, np.float32),
-        filmed=filmed,
+        find_filmed=lambda: filmed,
     )
     actor, scene, _ = predictor._pair_mouth(task, footage.images[6], None)
     assert np.abs(actor - scene).mean() < 0.015
-    assert predictor._pair_mouth(replace(task, filmed=None), footage.images[6], None) is None
+    assert predictor._pair_mouth(replace(task, find_filmed=None), footage.images[6], None) is None
 
 
 @pytest.mark.parametrize(
