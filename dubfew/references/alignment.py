@@ -52,9 +52,10 @@ def align_vertices(
     Returns:
         Moved meshes; depths stay. [B, V, 3]
     """
-    stacked = torch.cat(
-        [target, warp_references(inputs).blend_references(inputs), inputs.mesh_mask], 1
-    )
+    # A drawn mouth is a guess: where its teeth differ from the target's, no mesh is wrong.
+    guessed = inputs.rigid_interior * (1 - inputs.reference_shown.amax(1, keepdim=True))
+    compared = inputs.mesh_mask * (1 - guessed)
+    stacked = torch.cat([target, warp_references(inputs).blend_references(inputs), compared], 1)
     # Measure the flow at no more than the size that its cells are made for.
     scale = target.shape[-1] / min(target.shape[-1], MAX_FLOW_WINDOW_PX)
     if scale > 1:
