@@ -39,6 +39,14 @@ DARKEST_LEVEL = 4.0
 # Largest color that the network may give, as factors on the skin's: teeth are whiter than skin, but
 # lit by the same light. Extrapolated beyond its examples it once gave green teeth.
 WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
+# Logarithms of the channels of teeth over skin's where they are as bright, how far along them the
+# hue of teeth may lie, and the logarithm of their brightness over the skin's: teeth are paler, and
+# what is darker lies in the shade, which is drawn.
+TOOTH_OVER_SKIN, TOOTH_PALENESS = np.array([-0.17, 0.02, 0.15], np.float32), (0.2, 0.7)
+TOOTH_BRIGHTNESS = (0.08, 0.25)
+# Logarithms of the channels of flesh over the lower lip's, beside brightness, for each unit by
+# which it is darker: light that was thrown back and forth between flesh is redder. Darkest flesh.
+FLESH_OVER_LIP, DARKEST_FLESH = np.array([0.30, -0.15, -0.15], np.float32), 1.5
 # Heights in the opening, 0 at the upper lip, at which the parts' frequencies are corrected.
 CORRECTED_HEIGHTS = (1 / 6, 1 / 2, 5 / 6)
 # Places that count as much as the network's own prediction: one window shows about 300.
@@ -60,10 +68,12 @@ class PartCorrection:
         log_odds: logarithms to add to those of the probabilities, at each of
             ``CORRECTED_HEIGHTS``. [3, 3]
         log_colors: logarithms to add to those of the colors, RGB of each part. [3, 3]
+        opening: widest opening that was seen, in inter-ocular distances.
     """
 
     log_odds: FloatArray
     log_colors: FloatArray
+    opening: float
 
 
 @dataclass(frozen=True)
@@ -173,15 +183,43 @@ class CavityParts:
         lip = np.maximum(colors.lower_lip, DARKEST_LEVEL) / 255
         color = lip * np.exp(log_colors.reshape(-1, PART_COUNT, 3) + STARTING_COLORS)
         color = np.minimum(color, WHITEST_OVER_SKIN * colors.skin / 255)
+        color = _limit_hues(color, colors)
         if colors.correction is not None:
             heights = points.heights
             columns = colors.correction.log_odds.T
             added = [np.interp(heights, CORRECTED_HEIGHTS, column) for column in columns]
-            log_odds = log_odds + np.stack(added, 1)
+            # Of a wider mouth a narrower one tells less: the tongue shows in it.
+            upper, lower = points.middle_edges
+            told = min(colors.correction.opening / max(lower - upper, 1e-6), 1.0) ** 2
+            log_odds = log_odds + told * np.stack(added, 1)
             color = color * np.exp(colors.correction.log_colors)
         log_odds = log_odds - log_odds.max(1, keepdims=True)
         log_odds = log_odds - np.log(np.exp(log_odds).sum(1, keepdims=True))
         return log_odds.astype(np.float32), np.clip(color, 0, 1).astype(np.float32)
+
+
+def _limit_hues(color: FloatArray, colors: MouthColors) -> FloatArray:
+    """Keep the hues of parts plausible: teeth are paler than skin, flesh is as red as lips.
+
+    Ratios of the channels do not change with the light.
+
+    Args:
+        color: colors of the parts, 0 to 1. [N, 3, 3]
+        colors: colors around the actor's mouth.
+    """
+    color = color.copy()
+    for part, base in ((TEETH, colors.skin), (FLESH, colors.lower_lip)):
+        base = np.maximum(base, DARKEST_LEVEL) / 255
+        logs = np.log(np.maximum(color[:, part], DARKEST_LEVEL / 255) / base)
+        brightness = logs.mean(1)
+        if part == TEETH:
+            brightness = np.clip(brightness, *TOOTH_BRIGHTNESS)
+            hue = TOOTH_OVER_SKIN
+            along = np.clip((logs @ hue) / (hue @ hue), *TOOTH_PALENESS)
+        else:
+            hue, along = FLESH_OVER_LIP, np.clip(-brightness, 0, DARKEST_FLESH)
+        color[:, part] = base * np.exp(brightness[:, None] + along[:, None] * hue)
+    return color
 
 
 def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:
@@ -234,9 +272,10 @@ def fit_part_correction(
     Algorithm, sec. 4.3, with the network's prediction as `PRIOR_PLACES` places of a prior.
     """
     uncorrected = replace(colors, correction=None)
-    rows = []
+    rows, widest = [], 0.0
     for points, found in seen:
         upper, lower = points.middle_edges
+        widest = max(widest, lower - upper)
         begin, whole = TELLING_OPENINGS
         weight = min(max((lower - upper - begin) / (whole - begin), 0.0), 1.0)
         is_inside = np.minimum(points.below_lip, points.above_lip) >= NEAR_LIP
@@ -270,7 +309,7 @@ def fit_part_correction(
         # A place counts at the two heights around it, as in the interpolation between them.
         part = np.interp(heights, CORRECTED_HEIGHTS, np.eye(len(CORRECTED_HEIGHTS))[index])
         odds.append(np.log((part @ share + prior) / (part @ expected + prior)))
-    return PartCorrection(np.array(odds, np.float32), log_colors.astype(np.float32))
+    return PartCorrection(np.array(odds, np.float32), log_colors.astype(np.float32), widest)
 
 
 @functools.cache

@@ -217,6 +217,7 @@ def make_frame_inputs(
     )
     grid = np.ascontiguousarray(grid)
     grid[:, interior.rows, interior.columns] = interior.positions
+    grid[:, interior.seam_rows, interior.seam_columns] += interior.seam_shifts
     shown = np.ones((len(reference_rows), size, size), np.float32)
     shown[:, interior.rows, interior.columns] = interior.shown
     rigid = np.zeros((1, size, size), np.float32)

@@ -8,24 +8,36 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from dubfew.references.cavity_parts import CavityPoints, MouthColors
-from dubfew.references.mouth_cavity import draw_cavity, smoothstep
-from dubfew.references.mouth_opening import MIN_LENGTH, Gap, MouthOpening, find_gap, map_heights
-from dubfew.references.teeth import is_dark, is_hollow
+from dubfew.references.mouth_cavity import draw_cavity
+from dubfew.references.mouth_opening import (
+    MIN_LENGTH,
+    Gap,
+    MouthOpening,
+    Seam,
+    find_gap,
+    find_seam,
+    map_heights,
+)
+from dubfew.references.teeth import is_dark, is_flesh, is_hollow
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.smoothstep import smoothstep
 
 # Factors by which an opening is higher than the reference's: up to the first the mesh carries the
 # inside, from the second on teeth are rigid. The mesh was aligned with the picture and is the
 # better guide as long as nothing is stretched much (docs/findings.md, "The mouth's inside").
 CARRIED_UP_TO, RIGID_FROM = 1.12, 1.3
+# The same for clenched teeth, which have no gap that could spread.
+CLENCHED_CARRIED_UP_TO, CLENCHED_RIGID_FROM = 1.3, 1.6
 # Factors up to which a reference that shows a dark hollow without teeth is carried by the mesh at
 # any opening, and from which it is not: there is nothing rigid in it, and darkness stretched is
 # darkness. Somebody whose teeth do not show in speech shall get none from the mean of others.
 HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM = 4.0, 8.0
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
 # it is replaced by the cavity.
-GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.7, 6.7
+GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 5.0
 # The same where that row is bright. Teeth are clenched there: what comes between them when they
 # part is dark, and the row, spread, is a gray slab.
 CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM = 2.0, 2.7
@@ -39,6 +51,12 @@ EDGE_PX = 2.0
 # Height of an opening, px, below which it is left to the mesh, and from which nothing is: twice of
 # a pixel is no tooth.
 SMALL_OPENING_PX = (4.0, 9.0)
+# How far beside the opening lips make room for the seam that they have where they are closed, px,
+# and heights of the opening at which they begin to and do so in full: the seam would be an outline
+# of the opened mouth, and is the line between lips that hardly part.
+SEAM_REACH_PX, SEAM_SKIPPED_PX = 9, (5.0, 9.0)
+# Places along the mouth, in half widths, between which a seam is the dark corner of the mouth.
+LIP_MIDDLE = (0.6, 0.95)
 # An opening as small is left to the mesh no longer where it is wider than the reference's by these
 # factors even if landmarks err by so many px in both: closed lips, stretched, are a row of dashes.
 SURELY_WIDER, LANDMARK_ERROR_PX = (1.5, 2.5), 1.0
@@ -53,6 +71,10 @@ class MouthInterior:
         columns: column of each pixel. [N]
         positions: place of each pixel in each reference, -1 to 1. [K, N, 2]
         shown: how far each reference shows what lies there, 0 to 1. [K, N]
+        seam_rows: row of each pixel of the lips beside the opening. [M]
+        seam_columns: column of each. [M]
+        seam_shifts: what to add to their places in each reference, so that they lie outside of the
+            dark seam of closed lips. [K, M, 2]
         rigid: how far the places in the first reference are those of rigid teeth instead of the
             mesh's, 0 to 1.
         cavity: RGB of the drawn cavity in the light of the references, 0 to 1; 0 where
@@ -65,6 +87,9 @@ class MouthInterior:
     shown: FloatArray
     rigid: float
     cavity: FloatArray
+    seam_rows: NDArray[np.int64]
+    seam_columns: NDArray[np.int64]
+    seam_shifts: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +124,19 @@ class ReferenceMouth:
         return find_gap(self.image, self.opening, prior=CLENCHED_PRIOR_LEVELS)
 
     @cached_property
+    def seam(self) -> Seam:
+        """Return the seam between closed lips."""
+        return find_seam(self.image, self.opening)
+
+    @cached_property
     def is_dark(self) -> bool:
         """Return whether the gap is dark, as clenched teeth are not."""
         return is_dark(self.image, self.opening, self.gap.color)
+
+    @cached_property
+    def shows_gap(self) -> bool:
+        """Return whether the gap is dark or flesh: clenched teeth show none."""
+        return self.is_dark or is_flesh(self.image, self.opening, self.gap.color)
 
 
 def map_mouth_interior(
@@ -133,7 +168,8 @@ def map_mouth_interior(
     near_lip = 1 - np.minimum(height, opening - height) / (EDGE_PX * pixel)
     height_px = float(opening.max(initial=0)) / pixel
     tall = smoothstep(*SMALL_OPENING_PX, np.array(height_px))
-    positions, shown, rigidity = [], [], []
+    skipped = float(smoothstep(*SEAM_SKIPPED_PX, np.array(height_px)))
+    positions, shown, rigidity, closed, skips_seam = [], [], [], [], []
     for mouth, by_mesh in zip(mouths, carried, strict=True):
         reference = mouth.opening
         scale = np.clip(
@@ -148,9 +184,13 @@ def map_mouth_interior(
         surely = max(height_px - LANDMARK_ERROR_PX, 0) / (reference_px + LANDMARK_ERROR_PX)
         trusted = max(float(tall), float(smoothstep(*SURELY_WIDER, np.array(surely))))
         rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * trusted
+        if rigid > 0 and not mouth.shows_gap:
+            rigid *= float(smoothstep(CLENCHED_CARRIED_UP_TO, CLENCHED_RIGID_FROM, widening))
         if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and mouth.is_hollow:
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)
+        closed.append(1 - float(smoothstep(*SMALL_OPENING_PX, np.array(reference_px))))
+        skips_seam.append(skipped * closed[-1])
         place = by_mesh[rows, columns]
         if rigid == 0:  # as in most frames
             positions.append(place)
@@ -158,18 +198,40 @@ def map_mouth_interior(
             continue
         shown_up_to, replaced_from = (
             (GAP_SHOWN_UP_TO, GAP_REPLACED_FROM)
-            if mouth.is_dark
+            if mouth.shows_gap
             else (CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM)
         )
         mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap.at(across))
         down = reference_upper + mapped * reference_opening
+        lips = mouth.seam.beside(across, np.sign(2 * height - opening))
+        down = down + skips_seam[-1] * _fade_corners(points[:, 0], target) * (lips - down)
         positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
         spread = (replaced_from - stretch) / (replaced_from - shown_up_to)
-        shown.append(np.clip(np.maximum(spread, near_lip), 1 - rigid, 1))
+        # Beside the corners of closed lips lies their seam, and a lip only in the middle.
+        seam = skips_seam[-1] * (1 - _fade_corners(points[:, 0], target))
+        edge = near_lip - seam * np.clip(1 - near_lip, 0, near_lip)
+        shown.append(np.clip(np.maximum(spread, edge), 1 - rigid, 1))
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
         described = CavityPoints.from_opening(target, points, eye_distance)
-        cavity = draw_cavity(described, measure_colors())
+        # Where the references show what lies between their teeth, more of it is behind.
+        seen = [
+            0 if shut == 1 or not m.shows_gap else 1 - shut
+            for shut, m in zip(closed, mouths, strict=True)
+        ]
+        gap = None
+        if any(seen):
+            gap = np.average([m.gap.color for m in mouths], axis=0, weights=seen)
+        cavity = draw_cavity(
+            described,
+            measure_colors(),
+            teeth_opacity=float(np.mean(closed)),
+            gap=gap,
+            gap_weight=float(max(seen)),
+        )
+    seam_rows, seam_columns, shifts = _make_room(
+        inside, target, mouths, np.array(rigidity) * skips_seam
+    )
     return MouthInterior(
         rows,
         columns,
@@ -177,4 +239,61 @@ def map_mouth_interior(
         np.stack(shown).astype(np.float32),
         rigidity[0],
         cavity,
+        seam_rows,
+        seam_columns,
+        shifts,
     )
+
+
+def _make_room(
+    inside: NDArray[np.bool_],  # [S, S]
+    target: MouthOpening,
+    mouths: Sequence[ReferenceMouth],
+    amounts: NDArray,  # [K]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
+    """Move lips beside an opening off the seam that they have where they are closed.
+
+    Returns:
+        Rows and columns of pixels beside the opening [M] each, and what to add to their places in
+        each reference [K, M, 2].
+    """
+    pixel = 2 / len(inside)
+    rows, columns, distance = _find_beside(inside, SEAM_REACH_PX)
+    points = target.to_axes((np.stack([columns, rows], 1) + 0.5) * pixel - 1)
+    upper, lower = target.edge_heights(points[:, 0])
+    # Beside the corners neither lip is nearer.
+    side = np.clip((points[:, 1] - (upper + lower) / 2) / (2 * pixel), -1, 1)
+    strength = _fade_corners(points[:, 0], target) * (1 - distance / SEAM_REACH_PX)
+    shifts = []
+    for amount, mouth in zip(amounts, mouths, strict=True):
+        if amount == 0:
+            shifts.append(np.zeros((len(rows), 2)))
+            continue
+        reference = mouth.opening
+        across = np.clip(points[:, 0], reference.upper[0, 0], reference.upper[-1, 0])
+        edges = reference.edge_heights(across)
+        edge = edges[0] + (side + 1) / 2 * (edges[1] - edges[0])
+        moved = amount * strength * (mouth.seam.beside(across, side) - edge)
+        shifts.append(moved[:, None] * reference.axes[1])
+    return rows, columns, np.stack(shifts).astype(np.float32)
+
+
+def _fade_corners(across: NDArray, opening: MouthOpening) -> NDArray:
+    """Return 1 along the mouth [N], fading to 0 towards its corners, which are dark in all."""
+    begin, end = LIP_MIDDLE
+    return smoothstep(end, begin, np.abs(across) / opening.half_width)
+
+
+def _find_beside(
+    inside: NDArray[np.bool_], reach: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray]:
+    """Find the pixels beside an opening: rows, columns, distances from it, px. [M] each"""
+    if not inside.any():
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, np.zeros(0)
+    rows, columns = np.nonzero(inside)
+    top, left = max(rows.min() - reach, 0), max(columns.min() - reach, 0)
+    part = np.s_[top : rows.max() + reach + 1, left : columns.max() + reach + 1]
+    distance = distance_transform_edt(~inside[part])
+    near = np.nonzero((distance > 0) & (distance < reach))
+    return near[0] + top, near[1] + left, distance[near]

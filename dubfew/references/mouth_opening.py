@@ -41,6 +41,8 @@ GAP_PRIOR_LEVELS = 25.0
 # Reach of a gap above and below its row, of the opening; difference of brightness, levels, by which
 # a place counts less as gap, about the noise of video; columns over which it is averaged, a tooth.
 GAP_REACH, GAP_LEVELS, GAP_BLUR = 0.2, 8.0, 5
+# How far from the landmarks the seam of closed lips is looked for, and half of its width, px.
+SEAM_SEARCH_PX, SEAM_HALF_WIDTH_PX = 5.0, 2.5
 # How far outside of the lips' inner edges their colors are read, in half widths of the mouth.
 LIP_DEPTH = 0.10
 # Smallest length that is divided by: a tenth of a pixel in a window of 160.
@@ -183,6 +185,54 @@ def find_gap(
         across.astype(np.float32),
         uniform_filter1d(found, GAP_BLUR, mode="nearest").astype(np.float32),
         rows[darkest].astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Seam:
+    """The dark seam between closed lips.
+
+    Attributes:
+        across: places along the mouth. [24]
+        heights: heights of the seam there, in the opening's axes. [24]
+        half_width: half of its width.
+    """
+
+    across: FloatArray
+    heights: FloatArray
+    half_width: float
+
+    def beside(self, across: NDArray, side: NDArray) -> NDArray:
+        """Return the heights of the lips beside the seam.
+
+        Args:
+            across: places along the mouth. [N]
+            side: -1 for the upper lip to 1 for the lower one. [N]
+        """
+        return np.interp(across, self.across, self.heights) + side * self.half_width
+
+
+def find_seam(image: NDArray[np.uint8], opening: MouthOpening) -> Seam:
+    """Find the seam between closed lips: the darkest place near the landmarks, which miss it.
+
+    Args:
+        image: window that shows closed lips. [S, S, 3]
+        opening: the opening between their landmarks.
+    """
+    across = opening.spread_across(1.0, PROBE_COLUMNS)
+    upper, lower = opening.edge_heights(across)
+    middle, pixel = (upper + lower) / 2, 2 / len(image)
+    offsets = np.linspace(-SEAM_SEARCH_PX, SEAM_SEARCH_PX, PROBE_ROWS)[:, None] * pixel
+    down = middle + offsets
+    points = np.stack([np.broadcast_to(across, down.shape), down], -1)
+    levels = sample_nearest(image, opening.from_axes(points)) @ LUMA_BT601
+    levels = uniform_filter1d(uniform_filter1d(levels, 3, 0), GAP_BLUR, 1, mode="nearest")
+    weights = np.exp((levels.min(0) - levels) / GAP_LEVELS)
+    found = middle + (weights * offsets).sum(0) / weights.sum(0)
+    return Seam(
+        across.astype(np.float32),
+        uniform_filter1d(found, GAP_BLUR, mode="nearest").astype(np.float32),
+        SEAM_HALF_WIDTH_PX * pixel,
     )
 
 

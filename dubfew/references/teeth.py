@@ -24,6 +24,8 @@ TEETH_SHARE = 0.05
 PLACES_ACROSS, PLACES_DOWN, LOOKED_AT = 32, 16, 0.8
 # Brightness of the darkest row of an opening beside the lower lip, up to which it is a dark hollow.
 HOLLOW_DARKNESS = 0.6
+# Chroma of the tongue beside that of the lower lip, at least.
+FLESH_CHROMA = 0.7
 # Smallest height of an opening, px: in a lower one a row of pixels is half lip.
 MIN_HEIGHT_PX = 4.0
 
@@ -96,10 +98,28 @@ def is_dark(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) 
         opening: opening of the lips in it.
         color: RGB, 0 to 255. [3]
     """
+    lip = _sample_lip(image, opening)
+    return bool(color @ LUMA_BT601 <= HOLLOW_DARKNESS * np.median(lip @ LUMA_BT601))
+
+
+def is_flesh(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) -> bool:
+    """Tell whether a color is red beside the lower lip, as the tongue is and teeth are not.
+
+    Args:
+        image: window that shows the mouth. [S, S, 3]
+        opening: opening of the lips in it.
+        color: RGB, 0 to 255. [3]
+    """
+    lip = np.median(to_lab(_sample_lip(image, opening) / 255), 0)
+    found = to_lab(color[None] / 255)[0]
+    return bool(np.hypot(*found[1:]) >= FLESH_CHROMA * np.hypot(*lip[1:]))
+
+
+def _sample_lip(image: NDArray[np.uint8], opening: MouthOpening) -> FloatArray:
+    """Look up colors of the lower lip below the middle of its edge, RGB 0 to 255. [N, 3]"""
     across = opening.spread_across(LOOKED_AT / 2, PLACES_ACROSS)
     below = opening.edge_heights(across)[1] + LIP_DEPTH * opening.half_width
-    lip = sample_nearest(image, opening.from_axes(np.stack([across, below], 1)))
-    return bool(color @ LUMA_BT601 <= HOLLOW_DARKNESS * np.median(lip @ LUMA_BT601))
+    return sample_nearest(image, opening.from_axes(np.stack([across, below], 1)))
 
 
 def _is_open(image: NDArray[np.uint8], opening: MouthOpening) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,14 +17,7 @@ from dubfew.references.cavity_parts import (
     cavity_features,
     load_cavity_parts,
 )
-from dubfew.references.mouth_cavity import (
-    SHADE_BEHIND,
-    UPPER_CROWN_WIDTHS,
-    UPPER_SHINE,
-    draw_cavity,
-    draw_part_shapes,
-    measure_mouth_colors,
-)
+from dubfew.references.mouth_cavity import draw_cavity, measure_mouth_colors
 from dubfew.references.mouth_interior import (
     MouthInterior,
     ReferenceMouth,
@@ -32,8 +27,10 @@ from dubfew.references.mouth_opening import (
     MAX_TEETH_SCALE,
     MouthOpening,
     find_gap,
+    find_seam,
     map_heights,
 )
+from dubfew.references.tooth_rows import UPPER_CROWN_WIDTHS, draw_tooth_rows
 
 SIZE = 160
 
@@ -227,8 +224,8 @@ def test_clenched_teeth_that_part_show_no_slab():
     assert found[0].shown[0, middle].max() < 0.2
     # Upper and lower teeth stay: only the middle is missing.
     assert (found[0].shown[0] == 1).mean() > 0.45
-    # A dark gap may spread as much as that.
-    assert found[1].shown[0, middle].min() > 0.35
+    # A dark gap that is spread as much has torn edges, and hides the tongue.
+    assert found[1].shown[0, middle].min() < 0.1
 
 
 def test_a_little_wider_mouth_is_carried_by_the_mesh():
@@ -345,10 +342,9 @@ def cavity_points(opening: float, half_width: float) -> CavityPoints:
 def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
     def length(opening: float, half_width: float) -> float:
         points = cavity_points(opening, half_width)
-        shapes, _, _ = draw_part_shapes(points)
-        np.testing.assert_allclose(shapes.sum(1), 1, atol=1e-6)
-        upper = (np.abs(points.across) < 0.02) & (points.below_lip < points.above_lip)
-        return float(points.below_lip[upper & (shapes[:, TEETH] > 0.5)].max())
+        teeth, _ = draw_tooth_rows(points)
+        middle = np.abs(points.across) < 0.02
+        return float(points.below_lip[middle & (teeth.opacity > 0.5)].max())
 
     assert length(0.25, 0.32) > 1.5 * length(0.25, 0.2)
     assert length(0.5, 0.2) == pytest.approx(length(0.25, 0.2), abs=0.02)
@@ -356,42 +352,137 @@ def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
 
 def test_upper_teeth_are_apart_and_lower_ones_no_beads():
     points = cavity_points(0.3, 0.38)
-    shapes, brightness, _ = draw_part_shapes(points)
-    rows = {
-        "upper": (points.below_lip > 0.02) & (points.below_lip < 0.03),
-        "lower": (points.above_lip > 0.005) & (points.above_lip < 0.015),
-    }
+    upper, lower = draw_tooth_rows(points)
     contrast = {}
-    for name, near in rows.items():
-        seen = near & (np.abs(points.across) < 0.1) & (shapes[:, TEETH] > 0.5)
-        contrast[name] = float(brightness[seen].min() / brightness[seen].max())
-    assert contrast["upper"] < 0.9
-    assert contrast["lower"] > 0.92
+    for name, row, near in (
+        ("upper", upper, (points.below_lip > 0.04) & (points.below_lip < 0.05)),
+        ("lower", lower, (points.above_lip > 0.005) & (points.above_lip < 0.015)),
+    ):
+        seen = near & (np.abs(points.across) < 0.1) & (row.opacity > 0.5)
+        contrast[name] = float(row.light[seen].min() / row.light[seen].max())
+    assert contrast["upper"] < 0.85
+    assert contrast["lower"] > 0.85
 
 
-def test_teeth_below_the_edge_of_the_drawn_ones_lie_in_their_shadow():
-    points = cavity_points(0.3, 0.2)
-    shapes, brightness, shine = draw_part_shapes(points)
-    behind = shapes[:, TEETH] < 0.01
-    np.testing.assert_allclose(brightness[behind], SHADE_BEHIND, atol=0.01)
-    assert shine[behind].max() < 0.01
-    drawn = (np.abs(np.abs(points.across) - UPPER_CROWN_WIDTHS[0] / 2) < 0.01) & (
-        shapes[:, TEETH] > 0.99
+def test_teeth_are_darker_towards_the_cheeks_and_end_before_the_corners():
+    points = cavity_points(0.3, 0.3)
+    upper, _ = draw_tooth_rows(points)
+    across = np.abs(points.across)
+    in_row = (points.below_lip > 0.02) & (points.below_lip < 0.04)
+    middle = in_row & (np.abs(across - UPPER_CROWN_WIDTHS[0] / 2) < 0.02)
+    side = in_row & (across > 0.16) & (across < 0.2)
+    assert upper.light[side].mean() < 0.85 * upper.light[middle].mean()
+    assert upper.opacity[in_row & (across > 0.27)].max() < 0.05
+
+
+def test_below_the_drawn_teeth_is_no_mixture_of_teeth():
+    """Dark or flesh, redder and darker than teeth: never their half tone, a gray fill."""
+    points = cavity_points(0.2, 0.24)
+    drawn = draw_cavity(points, COLORS)
+    upper, lower = draw_tooth_rows(points)
+    middle = np.abs(points.across) < 0.1
+    teeth = drawn[middle & (upper.opacity > 0.99)]
+    seen = middle & (upper.opacity < 0.01) & (lower.opacity < 0.01)
+    behind = drawn[seen]
+    assert behind.mean(0).mean() < 0.5 * teeth.mean(0).mean()
+    assert (behind[:, 0] / behind[:, 2]).min() > 1.25 * (teeth[:, 0] / teeth[:, 2]).mean()
+    # It falls off smoothly: darker below the teeth than before the lower lip.
+    levels = [behind[np.abs(points.heights[seen] - h) < 0.06].mean() for h in (0.5, 0.65, 0.8)]
+    assert (np.diff(levels) > 0).all()
+
+
+def test_a_tongue_shows_in_a_wide_mouth():
+    """A black hole in a wide mouth is what a viewer sees first."""
+    lightness = []
+    for opening in (0.12, 0.27):
+        points = cavity_points(opening, 0.24)
+        middle = (np.abs(points.across) < 0.1) & (np.abs(points.heights - 0.7) < 0.05)
+        lightness.append(draw_cavity(points, COLORS, teeth_opacity=0)[middle].mean())
+    assert lightness[1] > 1.2 * lightness[0]
+
+
+def test_behind_teeth_of_the_actors_own_is_the_back_in_the_color_that_was_seen():
+    points = cavity_points(0.3, 0.24)
+    back = draw_cavity(points, COLORS, teeth_opacity=0)
+    whole = draw_cavity(points, COLORS)
+    upper, lower = draw_tooth_rows(points)
+    assert np.abs(whole - back)[upper.opacity > 0.99].mean() > 0.1
+    beyond = (upper.opacity < 1e-3) & (lower.opacity < 1e-3)
+    np.testing.assert_allclose(back[beyond], whole[beyond], atol=1e-3)
+    pink = np.array([150, 80, 85], np.float32)
+    seen = draw_cavity(points, COLORS, teeth_opacity=0, gap=pink, gap_weight=1)
+    np.testing.assert_allclose(seen, np.broadcast_to(pink / 255, seen.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gap", "shown"),
+    [((30, 12, 12), True), ((150, 78, 80), True), ((215, 205, 190), False)],
+    ids=["dark", "tongue", "teeth"],
+)
+def test_a_gap_is_dark_or_flesh_and_no_row_of_teeth(gap, shown):
+    window, lips, _, _ = seen_window((225, 220, 205))
+    window[np.all(window == (20, 10, 10), -1)] = gap
+    assert ReferenceMouth(window, lips).shows_gap is shown
+
+
+@pytest.mark.parametrize("light", [(1.0, 1.0, 1.0), (0.6, 0.8, 1.2), (1.1, 0.9, 0.6)])
+def test_teeth_have_a_hue_between_skin_and_the_light(light):
+    """No green teeth in any light: channels over the skin's rise from red to blue."""
+    colors = MouthColors(
+        *(np.array(light, np.float32) * c for c in vars(COLORS).values() if c is not None)
     )
-    assert brightness[drawn].min() > 0.9
+    _, parts = load_cavity_parts().predict(cavity_points(0.3, 0.3), colors)
+    over_skin = parts[:, TEETH] / (colors.skin / 255)
+    assert (np.diff(over_skin, axis=1) > 0).all()
+    assert over_skin.max() < 1.5
+    # Flesh is as red as the lips or redder.
+    over_lip = parts[:, FLESH] / (colors.lower_lip / 255)
+    assert (over_lip[:, 0] >= over_lip[:, 1:].max(1) - 1e-6).all()
 
 
-def test_upper_teeth_mirror_the_light_in_their_middle_and_lower_ones_do_not():
-    points = cavity_points(0.3, 0.38)
-    shapes, _, shine = draw_part_shapes(points)
-    upper = points.below_lip < points.above_lip
-    # The two middle teeth meet in the middle of the mouth.
-    middle = np.abs(np.abs(points.across) - UPPER_CROWN_WIDTHS[0] / 2) < 0.01
-    gap = np.abs(points.across) < 0.01
-    assert shine[upper & middle].max() == pytest.approx(UPPER_SHINE, rel=0.05)
-    assert shine[upper & gap].max() < 0.25 * UPPER_SHINE
-    assert shapes[np.argmax(shine * middle), TEETH] > 0.9
-    assert shine[~upper].max() < 0.01
+def test_a_narrow_mouth_tells_little_of_a_wide_one():
+    """A dark gap that was seen counts in full in such mouths, and less where a tongue may show."""
+    seen = measure_mouth_colors([seen_window((225, 205, 150))] * 6)
+    told = [
+        np.abs(
+            load_cavity_parts().predict(points, seen)[0]
+            - load_cavity_parts().predict(points, replace(seen, correction=None))[0]
+        ).mean()
+        for points in (cavity_points(0.19, 0.26), cavity_points(0.5, 0.26))
+    ]
+    assert told[1] < 0.5 * told[0]
+
+
+def closed_window(seam_px: float) -> np.ndarray:
+    """Closed lips whose dark seam lies some px below the landmarks. [160, 160, 3]"""
+    image = np.full((SIZE, SIZE, 3), (170, 90, 90), np.uint8)
+    row = round(SIZE / 2 + seam_px)
+    image[row - 1 : row + 2] = (60, 20, 20)
+    return image
+
+
+@pytest.mark.parametrize("seam_px", [-3.0, 0.0, 3.0])
+def test_the_seam_of_closed_lips_is_no_outline_of_an_open_mouth(seam_px):
+    image, points, closed = closed_window(seam_px), ring(0.4), ring(0.002)
+    seam = find_seam(image, MouthOpening.from_ring(closed))
+    middle = np.abs(seam.across) < 0.2
+    np.testing.assert_allclose(seam.heights[middle] * SIZE / 2, seam_px + 0.5, atol=1.0)
+    inside = pixels_inside(points)
+    carried = carried_by_sheet(0.4, 0.002)
+    # Beside the opening, the mesh moves lips as a whole.
+    y = (np.arange(SIZE) + 0.5) * 2 / SIZE - 1
+    beside = np.sign(y) * np.maximum(np.abs(y) - 0.2, 0)
+    carried[0, ..., 1] = np.where(inside, carried[0, ..., 1], beside[:, None])
+    interior = map_mouth_interior(
+        inside, points, 0.75, [ReferenceMouth(image, closed)], carried, measure_colors
+    )
+    carried[0, interior.seam_rows, interior.seam_columns] += interior.seam_shifts[0]
+    rows = ((carried[0, :, SIZE // 2, 1] + 1) * SIZE / 2).astype(int)
+    outside = ~inside[:, SIZE // 2]
+    assert image[rows[outside], SIZE // 2, 0].min() == 170
+    # Nothing moves far from the opening, and no lip is folded over.
+    assert interior.seam_rows.min() > SIZE / 2 - 0.2 * SIZE / 2 - 12
+    assert (np.diff(rows[outside][: outside.argmin()]) >= 0).all()
 
 
 def seen_window(teeth: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
