@@ -55,6 +55,8 @@ SMALL_OPENING_PX = (4.0, 9.0)
 # and heights of the opening at which they begin to and do so in full: the seam would be an outline
 # of the opened mouth, and is the line between lips that hardly part.
 SEAM_REACH_PX, SEAM_SKIPPED_PX = 9, (5.0, 9.0)
+# Height of an opening, px, up to which a reference shows closed lips, and from which it does not.
+CLOSED_PX = (2.0, 4.0)
 # Places along the mouth, in half widths, between which a seam is the dark corner of the mouth.
 LIP_MIDDLE = (0.6, 0.95)
 # An opening as small is left to the mesh no longer where it is wider than the reference's by these
@@ -190,7 +192,8 @@ def map_mouth_interior(
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
         rigidity.append(rigid)
         closed.append(1 - float(smoothstep(*SMALL_OPENING_PX, np.array(reference_px))))
-        skips_seam.append(skipped * closed[-1])
+        shut = 1 - float(smoothstep(*CLOSED_PX, np.array(reference_px)))
+        skips_seam.append(skipped * shut)
         place = by_mesh[rows, columns]
         if rigid == 0:  # as in most frames
             positions.append(place)
