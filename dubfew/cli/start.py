@@ -18,6 +18,7 @@ from dubfew.cli.console import (
 )
 from dubfew.utils.allocator import keep_freed_memory
 from dubfew.utils.compute_threads import use_one_blas_thread
+from dubfew.utils.garbage import search_garbage_rarely
 from dubfew.utils.passphrase import set_passphrase_prompt
 
 # Environment variable by which a shell asks for completions.
@@ -28,6 +29,7 @@ def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
     use_one_blas_thread()  # before NumPy is imported, which reads it
     keep_freed_memory()  # before threads have arenas of their own
+    search_garbage_rarely()  # before imports make a million objects
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP

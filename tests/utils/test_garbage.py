@@ -1,0 +1,30 @@
+"""Python's search for circular garbage: rare, and off where the user has switched it off."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import gc, sys
+gc.set_threshold(700, 10, 10)
+if sys.argv[1] == "off":
+    gc.disable()
+from dubfew.utils.garbage import search_garbage_rarely
+before = gc.get_stats()[0]["collections"]
+search_garbage_rarely()
+kept = [[] for _ in range(40_000)]
+print(gc.isenabled(), gc.get_stats()[0]["collections"] - before, gc.get_threshold()[0])
+"""
+
+
+def run(word: str) -> list[str]:
+    return subprocess.check_output([sys.executable, "-c", PROGRAM, word], text=True).split()
+
+
+def test_many_new_objects_are_searched_at_once() -> None:
+    enabled, searches, _ = run("on")
+    assert enabled == "True"
+    assert int(searches) <= 1
+
+
+def test_what_the_user_has_switched_off_stays_off() -> None:
+    assert run("off") == ["False", "0", "700"]
