@@ -106,9 +106,9 @@ def _read_whole_frames(path: Path, start: int, stop: int | None) -> Iterator[Fra
 def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
     """Decode a few frames from all over a video, without decoding what lies between.
 
-    Frames are those that can be decoded by themselves (key frames). A video with fewer of them than
-    ``count`` gives frames of its beginning, a second apart, instead. Numbers and times of the
-    frames are those of the sample, not of the video.
+    Frames are the first one and those that can be decoded by themselves (key frames). A video with
+    fewer of them than ``count`` gives frames of its beginning, a second apart, instead. Numbers and
+    times of the frames are those of the sample, not of the video.
 
     Args:
         path: a video file.
@@ -118,12 +118,16 @@ def read_sample_frames(path: Path | str, count: int) -> Iterator[Frame]:
         MediaError: The file cannot be read as video.
     """
     path = Path(path)
+    if count < 1:
+        return
+    # The others are looked for only if somebody asks for them: each key frame opens the file anew.
+    yield from read_frames(path, stop=1)
     key_frames = _read_key_frames(path, count)
     if len(key_frames) == count:
-        yield from key_frames
+        yield from key_frames[1:]
         return
     step = max(1, round(probe(path).fps))
-    for frame in read_frames(path, stop=1 + (count - 1) * step):
+    for frame in read_frames(path, start=1, stop=1 + (count - 1) * step):
         if frame.index % step == 0:
             yield frame
 

@@ -22,7 +22,7 @@ from dubfew.media import (
     read_frames,
 )
 from dubfew.media.orientation import Orientation
-from dubfew.media.reading import _FrameClock, read_last_duration
+from dubfew.media.reading import _FrameClock, read_last_duration, read_sample_frames
 from tests.media.pictures import sine, smooth_rgb
 
 RATES = [
@@ -254,6 +254,28 @@ def test_still_image_is_a_video_of_one_frame(tmp_path: Path, name: str) -> None:
 def test_names_with_spaces_colons_and_letters_of_the_world(make_video) -> None:
     for name in ("with space.mp4", "take:1.mp4", "дубляж 吹替 ñ.mp4", "-dash.mp4", "50%d.mp4"):
         assert len(list(read_frames(make_video(name, count=3)))) == 3
+
+
+def sampled_numbers(path: Path, count: int) -> list[int]:
+    """Numbers in the file of the frames that a sample has; their pictures differ."""
+    pictures = [frame.planes()[0].tobytes() for frame in read_frames(path)]
+    return [pictures.index(f.planes()[0].tobytes()) for f in read_sample_frames(path, count)]
+
+
+def test_a_sample_has_the_key_frames(make_video) -> None:
+    options = {"qp": "0", "g": "10", "keyint_min": "10", "sc_threshold": "0"}
+    path = make_video(count=40, options=options)
+    assert sampled_numbers(path, 4) == [0, 10, 20, 30]
+    # Fewer key frames than are asked for: the beginning, a second apart.
+    assert sampled_numbers(make_video("one.mp4", count=60), 4) == [0, 25, 50]
+
+
+def test_a_sample_looks_for_no_frame_that_nobody_asks_for(make_video, monkeypatch) -> None:
+    frames = read_sample_frames(make_video(count=40), 8)
+    monkeypatch.setattr(av, "open", lambda *a, _open=av.open, **k: opened.append(a) or _open(*a))
+    opened: list[object] = []
+    assert next(frames).index == 0
+    assert len(opened) == 1
 
 
 def test_one_frame(make_video) -> None:
