@@ -83,9 +83,9 @@ def concatenate_inputs(batches: Sequence[RenderInputs]) -> RenderInputs:
     )
 
 
-def split_inputs(inputs: RenderInputs) -> list[RenderInputs]:
-    """Split a batch into its frames, as views."""
-    columns = [getattr(inputs, field.name).split(1) for field in fields(RenderInputs)]
+def split_inputs(inputs: RenderInputs, frames: int = 1) -> list[RenderInputs]:
+    """Split a batch into its frames, as views, or into batches of a few frames."""
+    columns = [getattr(inputs, field.name).split(frames) for field in fields(RenderInputs)]
     return [RenderInputs(*row) for row in zip(*columns, strict=True)]
 
 

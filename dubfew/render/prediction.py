@@ -37,6 +37,9 @@ from dubfew.render.stage_timer import StageTimer
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 from dubfew.textures import sample_texture
 
+# Frames of a batch that go through the network together: on a CPU no more time than for four, and
+# half of the memory.
+NETWORK_FRAMES = 2
 # Stands for the fields of a frame that is left as it is.
 NO_PREDICTION = torch.empty(0)
 
@@ -111,7 +114,9 @@ class MouthPredictor:
         self.light = LightTracker()
         # Why frames stay as they are although the track has a face, by their rows.
         self.left_rows: dict[int, str] = {}
-        self._renderer = renderer.to(device).eval()
+        # The layout that convolutions on CPUs are fastest in, as their input.
+        laid = renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._renderer: Renderer = laid.to(device).eval()
         # All features of a texel side by side, as they are sampled.
         self._texture = texture[None].to(device).contiguous(memory_format=torch.channels_last)
         self._device = device
@@ -209,15 +214,21 @@ class MouthPredictor:
         with self._network_timer.measure("network"):
             # The network has learned from upright faces.
             inputs = _turn_rows(inputs, turns)
-            # All frames share one texture: a view, no copy.
-            texture = self._texture.expand(len(tasks), -1, -1, -1)
-            sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-            warped = warp_references(inputs)
-            fields = self._renderer.predict_packed(inputs, sampled, warped).cpu()
+            parts = [inputs]
+            if self._device == "cpu":
+                parts = split_inputs(inputs, NETWORK_FRAMES)
+            fields = torch.cat([self._predict_fields(part) for part in parts])
         if not any(turns):
             return fields
         rows = zip(fields.split(1), turns, strict=True)
         return torch.cat([torch.rot90(row, -count, (-2, -1)) for row, count in rows])
+
+    def _predict_fields(self, inputs: RenderInputs) -> Tensor:
+        """Packed blend fields of upright inputs, on the CPU. [B, K + 3 + 2 K, S, S]"""
+        # All frames share one texture: a view, no copy.
+        texture = self._texture.expand(len(inputs.scene), -1, -1, -1)
+        sampled = sample_texture(texture, inputs.uv, inputs.mesh_mask[:, 0] > 0)
+        return self._renderer.predict_packed(inputs, sampled, warp_references(inputs)).cpu()
 
     def _match_light(
         self,

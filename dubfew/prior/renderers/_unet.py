@@ -87,12 +87,19 @@ def _normalize_pixels(x: Tensor) -> Tensor:
     Source: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and
     Variation" (arXiv 1710.10196), section 4.2.
     """
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + PIXEL_NORM_EPSILON)
+    if torch.is_grad_enabled():
+        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + PIXEL_NORM_EPSILON)
+    # The same in one pass, without the squares of all channels.
+    energy = torch.linalg.vector_norm(x, dim=1, keepdim=True).square_()
+    return x * energy.div_(x.shape[1]).add_(PIXEL_NORM_EPSILON).rsqrt_()
 
 
 def _normalize_and_activate(x: Tensor) -> Tensor:
     """Normalize pixels, then apply a SiLU that keeps their variance."""
-    return F.silu(_normalize_pixels(x)) * SILU_GAIN
+    normalized = _normalize_pixels(x)
+    if torch.is_grad_enabled():
+        return F.silu(normalized) * SILU_GAIN
+    return F.silu(normalized, inplace=True).mul_(SILU_GAIN)
 
 
 @torch.no_grad()
@@ -296,9 +303,9 @@ class BlendingUNet(UNetRenderer):
         # Up again.
         x = self.deepest(x, style)
         for level in range(self.depth - 1, 0, -1):
-            joined = self._get_layer("join", level)(_upsample_and_concatenate(x, skips[level]))
+            joined = _join_levels(self._get_layer("join", level), x, skips[level])
             x = self._get_layer("decode", level)(joined, style)
-        joined = self.join0(_upsample_and_concatenate(x, skips[0]))
+        joined = _join_levels(self.join0, x, skips[0])
         top = _normalize_and_activate(self.decode0(_normalize_and_activate(joined)))
         return cast(Tensor, self.leave(top))
 
@@ -456,6 +463,18 @@ def _identity_grid(sampling_grid: Tensor) -> Tensor:
     return torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)
 
 
-def _upsample_and_concatenate(x: Tensor, skip: Tensor) -> Tensor:
-    """Double the size of features and append those of the same level from the way down."""
-    return torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
+def _join_levels(layer: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    """Join features of twice the size and those of the way down by a layer of one pixel.
+
+    Args:
+        layer: convolution of 1 x 1, which trained adapters may wrap.
+        x: features of the level below. [B, C, s, s]
+        skip: features of the way down. [B, D, 2 s, 2 s]
+    """
+    if torch.is_grad_enabled():
+        return cast(Tensor, layer(torch.cat([F.interpolate(x, scale_factor=2), skip], 1)))
+    # The same with fewer products: pixels that are repeated have the same product.
+    assert isinstance(layer, nn.Conv2d)
+    below, beside = layer.weight.split([x.shape[1], skip.shape[1]], 1)
+    repeated = F.interpolate(F.conv2d(x, below, layer.bias), scale_factor=2)
+    return F.conv2d(skip, beside).add_(repeated)

@@ -11,12 +11,15 @@ eq. 3. The photometric term is in ``fitting/photometric``.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from functools import cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from dubfew.reconstruction.fitting.point_rig import (
     PointRig,
@@ -56,13 +59,22 @@ EFFECTIVE_SHAPE_FRAMES = 4.0
 JACOBIAN_BLOCK_FRAMES = 16
 
 
-def limit_blas_threads() -> threadpool_limits:
+@cache
+def _find_blas() -> ThreadpoolController:
+    """Find the BLAS libraries of this process, once: a search takes ten milliseconds.
+
+    Those of NumPy and SciPy, which this module works with, are loaded by then.
+    """
+    return ThreadpoolController()
+
+
+def limit_blas_threads() -> AbstractContextManager[object]:
     """Limit BLAS to one thread inside of a ``with`` block.
 
     Thousands of small products run up to 100 times slower on several threads that wait for a busy
     core than on one thread.
     """
-    return threadpool_limits(1, user_api="blas")
+    return cast(AbstractContextManager[object], _find_blas().limit(limits=1, user_api="blas"))
 
 
 @dataclass(frozen=True)

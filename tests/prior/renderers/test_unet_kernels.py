@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from dubfew.prior.renderers._base import pack_fields
-from dubfew.prior.renderers._unet import make_fields, make_network_input, pack_output_fields
+from dubfew.prior.renderers._unet import (
+    BlendingUNet,
+    make_fields,
+    make_network_input,
+    pack_output_fields,
+)
 from dubfew.prior.renderers._unet_kernels import compute_tanh
 from dubfew.references.warping import warp_references
 from tests.data.people import SIZE, TOY
@@ -34,6 +39,19 @@ def test_the_input_is_that_of_torch(parts):
         found = make_network_input(inputs, texture, warped)
     assert expected.std(dim=(0, 2, 3)).min() > 0.01  # no channel is empty
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_layers_give_what_they_give_in_training(parts):
+    inputs, texture, warped, _ = parts
+    torch.manual_seed(0)
+    network = BlendingUNet(TOY)
+    torch.nn.init.normal_(network.leave.weight, std=0.1)
+    network_input = make_network_input(inputs, texture, warped)
+    expected = network.run_layers(network_input, inputs.motion)
+    with torch.inference_mode():
+        found = network.run_layers(network_input.detach().clone(), inputs.motion)
+    assert expected.std() > 0.05
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("rigid", [0.0, 1.0])
