@@ -60,6 +60,7 @@ from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.take_notes import describe_take
 from dubfew.render.transitions import describe_skipped_frames
 from dubfew.utils.allocator import return_freed_memory
+from dubfew.utils.jit import compiler_loaded_beside
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units
@@ -239,7 +240,8 @@ def _tracked_scene(
         The job for the scene in that shape, the track, and one line about the choice of the face.
     """
     with ExitStack() as stack:
-        track, note = _track(job, cache, progress)
+        with compiler_loaded_beside():
+            track, note = _track(job, cache, progress)
         own = Track.from_bytes(job.actor.adapter.track_bytes, ADAPTER_TRACK_FILE)
         # Somebody else has another face.
         rounds = (

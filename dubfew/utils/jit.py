@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -41,3 +45,25 @@ def _compile_cached(function: Function, *, fastmath: bool = False) -> Function:
         return cast(Function, njit(cache=True, nogil=True, fastmath=fastmath)(function))
     except RuntimeError:  # numba found no place for its cache
         return cast(Function, njit(nogil=True, fastmath=fastmath)(function))
+
+
+@contextmanager
+def compiler_loaded_beside() -> Iterator[None]:
+    """Load what numba needs before the first compiled loop, in a thread beside the block.
+
+    That takes half a second, which the first loop would wait for otherwise. The block does well to
+    compute outside of Python, as detection of faces does. Loops that the block runs wait for it.
+    """
+    thread = threading.Thread(target=_load_compiler, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _load_compiler() -> None:
+    """Have numba read its tables of types and functions."""
+    with global_compiler_lock:
+        cpu_target.typing_context.refresh()
+        cpu_target.target_context.refresh()
