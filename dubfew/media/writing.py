@@ -345,6 +345,8 @@ class VideoWriter:
             context.field_order = info.field_order
         # PyAV asks for slice threads; with frame threads libx264 is a tenth faster.
         context.thread_type = "AUTO"
+        if encoding.threads:
+            context.thread_count = encoding.threads
         if not self._reorder:
             context.max_b_frames = 0  # reordering needs time stamps
         return stream

@@ -337,6 +337,22 @@ def test_superfast_looks_ahead_beside_what_the_picture_needs(tmp_path: Path) -> 
     assert "x264-params" not in choose_encoding(path, plain, preset="veryfast").options
 
 
+def test_the_fastest_preset_has_a_thread_for_every_two_million_pixels(
+    tmp_path: Path, monkeypatch
+) -> None:
+    def choose(width: int, height: int, cores: int, **options) -> int:
+        monkeypatch.setattr("dubfew.media.codecs.num_available_cpus", lambda: cores)
+        path = tmp_path / "a.mp4"
+        return choose_encoding(
+            path, VideoInfo(path, width, height, Fraction(25)), **options
+        ).threads
+
+    assert [choose(1920, 1080, cores) for cores in (1, 2, 16)] == [1, 1, 1]
+    assert [choose(3840, 2160, cores) for cores in (1, 2, 4, 16)] == [1, 1, 2, 4]
+    assert choose(3840, 2160, 16, preset="slow") == 0  # libx264's own number
+    assert choose(3840, 2160, 16, lossless=True) == 0
+
+
 def test_the_default_preset_of_h264_comes_with_its_own_quality(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     info = VideoInfo(path, 64, 64, Fraction(25))
