@@ -1,15 +1,16 @@
 """Cost of ``render`` against length, face size, frame size and people, as plots.
 
-    python -m benchmarks.cost_plots CLIP --audio FILE [--lengths 2 10 60] [--faces 0.3 1 3]
-        [--widths 480 1080 2160] [--people 1 2 3] [--minutes M] [--out FOLDER] [--plot FILE.svg]
+    python -m benchmarks.cost_plots CLIP --audio FILE --face-width PX [--lengths 2 10 60]
+        [--faces 0.3 1 5] [--widths 480 1080 2160] [--people 1 2 3] [--minutes M] [--out FOLDER]
+        [--plot FILE.svg]
 
 Every run is a fresh process of the command line. Lengths loop the clip; other sizes of the face are
-the picture made smaller or larger within a frame of unchanged size; several people are smaller
-copies of it side by side; other frame sizes are the picture made smaller or larger. The actor is
-learned from the clip without steps, and one mouth is rendered. Every run is noted at once in
-``costs.jsonl``; the same command goes on where it was stopped, and draws what is there. Processor
-time of a frame is the slope: that of the whole process less that of a render of one frame, so that
-the start does not count.
+the picture made smaller or larger within a frame of unchanged size, or of twice the size where a
+face is enlarged more than three times; several people are smaller copies of it side by side; other
+frame sizes are the picture made smaller or larger. The actor is learned from the clip without
+steps, and one mouth is rendered. Every run is noted at once in ``costs.jsonl``; the same command
+goes on where it was stopped, and draws what is there. Processor time of a frame is the slope: that
+of the whole process less that of a render of one frame, so that the start does not count.
 
 POSIX alone, as `benchmarks.speed_table`.
 """
@@ -40,6 +41,8 @@ from dubfew.utils.files import write_atomic
 DEFAULT_SECONDS = 2
 # Seconds of the clip that the actor is learned from.
 ACTOR_SECONDS = 2
+# Factor from which an enlarged face does not fit into the clip's frame any more.
+LARGE_FACE = 3
 # Longest run, s.
 LIMIT_SECONDS = 3600.0
 SERIES = {
@@ -105,6 +108,18 @@ def scale_frame(frame: Frame, width: int) -> Frame:
     height = 2 * round(rgb.shape[0] * width / rgb.shape[1] / 2)
     scaled = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
     return Frame.from_rgb(np.asarray(scaled), pix_fmt="yuv420p")
+
+
+def resize_face(frame: Frame, factor: float) -> Frame:
+    """Make a face smaller or larger, in a frame of twice the size where it would not fit.
+
+    Args:
+        frame: any frame.
+        factor: size of the face as a fraction of what it was.
+    """
+    if factor <= LARGE_FACE:
+        return resize_picture(frame, factor)
+    return scale_frame(resize_picture(frame, factor / 2), 2 * frame.width)
 
 
 def write_numbered(path: Path, frames: Iterable[Frame], info: VideoInfo) -> None:
@@ -268,7 +283,7 @@ class CostRuns:
         if series == "start":
             frames = islice(frames, 1)
         if series == "face":
-            frames = (resize_picture(frame, value) for frame in frames)
+            frames = (resize_face(frame, value) for frame in frames)
         if series == "people":
             people = int(value)
             frames = (tile_picture(frame, people, 1 / people) for frame in frames)
@@ -300,7 +315,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--audio", type=Path, required=True, help="speech to render")
     parser.add_argument("--face-width", type=float, required=True, help="of the clip's face, px")
     parser.add_argument("--lengths", type=float, nargs="*", default=[2, 10, 60], help="s")
-    parser.add_argument("--faces", type=float, nargs="*", default=[0.3, 0.5, 1, 2, 3])
+    parser.add_argument("--faces", type=float, nargs="*", default=[0.3, 0.5, 1, 2, 3, 5.2])
     parser.add_argument("--widths", type=float, nargs="*", default=[480, 720, 1080, 2160])
     parser.add_argument("--people", type=float, nargs="*", default=[1, 2, 3])
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no run begins later")

@@ -14,6 +14,7 @@ from benchmarks.cost_plots import (
     Cost,
     draw_costs,
     milliseconds_per_frame,
+    resize_face,
     scale_frame,
     tabulate_costs,
     tile_picture,
@@ -48,6 +49,17 @@ def test_people_stand_side_by_side() -> None:
     assert abs(row[[0, 1, 29, 30, 58, 59]] - BORDER_LEVEL).max() < 4
     small = scale_frame(frame, 30)
     assert (small.width, small.height) == (30, 20)
+
+
+def test_a_large_face_has_a_larger_frame() -> None:
+    rgb = np.full((40, 60, 3), 80, np.uint8)
+    # "Face" of 6 x 4 px in the upper middle, of which the benchmark keeps the surroundings.
+    rgb[10:14, 27:33] = 220
+    frame = Frame.from_rgb(rgb)
+    for factor, size, area in ((2, (60, 40), 96), (4, (120, 80), 384)):
+        large = resize_face(frame, factor)
+        assert (large.width, large.height) == size
+        assert (large.to_rgb()[..., 1] > 150).sum() == pytest.approx(area, rel=0.15)
 
 
 @pytest.mark.slow
