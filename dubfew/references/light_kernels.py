@@ -35,8 +35,8 @@ def shrink_images(images: NDArray[np.float32], factor: int) -> NDArray[np.float3
         Means. [N, H // factor, W // factor, C]
     """
     count, height, width, channels = images.shape
-    shrunk = np.zeros((count, height // factor, width // factor, channels), np.float32)
-    _shrink_kernel(images, factor, shrunk)
+    shrunk = np.empty((count, height // factor, width // factor, channels), np.float32)
+    _shrink_kernel(np.ascontiguousarray(images), factor, shrunk)
     return shrunk
 
 
@@ -49,18 +49,43 @@ def shrink_planes(images: NDArray[np.float32], factor: int) -> NDArray[np.float3
 
 @njit_cached_fast
 def _shrink_kernel(images, factor, shrunk):
-    """Fill ``shrunk``, see `shrink_images`."""
+    """Fill ``shrunk``, see `shrink_images`: rows are summed first, which compilers make vectors of.
+
+    Halving single values and positions, most of the work, has loops of its own.
+    """
     count, height, width, channels = shrunk.shape
     share = ONE / np.float32(factor * factor)
+    length = width * factor * channels
+    sums = np.empty(length, np.float32)
     for n in range(count):
         for row in range(height):
-            for column in range(width):
-                for channel in range(channels):
-                    total = ZERO
-                    for y in range(row * factor, (row + 1) * factor):
-                        for x in range(column * factor, (column + 1) * factor):
-                            total += images[n, y, x, channel]
-                    shrunk[n, row, column, channel] = share * total
+            means = shrunk[n, row].reshape(-1)
+            upper = images[n, row * factor].reshape(-1)
+            if factor == 2 and channels == 1:
+                lower = images[n, 2 * row + 1].reshape(-1)
+                for c in range(width):
+                    left, right = upper[2 * c] + lower[2 * c], upper[2 * c + 1] + lower[2 * c + 1]
+                    means[c] = share * (left + right)
+            elif factor == 2 and channels == 2:
+                lower = images[n, 2 * row + 1].reshape(-1)
+                for c in range(width):
+                    for channel in range(2):
+                        left = upper[4 * c + channel] + lower[4 * c + channel]
+                        right = upper[4 * c + 2 + channel] + lower[4 * c + 2 + channel]
+                        means[2 * c + channel] = share * (left + right)
+            else:
+                for x in range(length):
+                    sums[x] = upper[x]
+                for y in range(row * factor + 1, (row + 1) * factor):
+                    line = images[n, y].reshape(-1)
+                    for x in range(length):
+                        sums[x] += line[x]
+                for c in range(width):
+                    for channel in range(channels):
+                        total = ZERO
+                        for x in range(factor):
+                            total += sums[(c * factor + x) * channels + channel]
+                        means[c * channels + channel] = share * total
 
 
 def sample_planes(
