@@ -228,7 +228,7 @@ def make_frame_inputs(
     alpha = render_soft_mask(hull, feather_width(size), 0.0, 0.0, 1.0, size, size)
     outside = np.where(alpha[..., None] > 0, 0, image)
     return RenderInputs(
-        scene=_image_to_tensor(outside)[None],
+        scene=_images_to_tensor(outside[None]),
         alpha=torch.from_numpy(alpha)[None, None],
         mesh_mask=torch.from_numpy(raster.coverage.astype(np.float32))[None, None],
         mouth_interior=torch.from_numpy(
@@ -236,7 +236,7 @@ def make_frame_inputs(
         )[None],
         uv=torch.from_numpy(np.ascontiguousarray(carried[..., :2]))[None],
         cavity=torch.from_numpy(cavity)[None],
-        references=torch.stack([_image_to_tensor(r) for r in reference_images])[None],
+        references=_images_to_tensor(reference_images)[None],
         sampling_grid=torch.from_numpy(grid)[None],
         reference_shown=torch.from_numpy(shown)[None],
         rigid_interior=torch.from_numpy(rigid)[None],
@@ -266,9 +266,10 @@ def measure_footage_colors(
     return measure_mouth_colors(windows, inside=inside)
 
 
-def _image_to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
-    """Convert [H, W, 3] in 0 to 255 to [3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
+def _images_to_tensor(rgb: NDArray[np.uint8]) -> Tensor:
+    """Convert [N, H, W, 3] in 0 to 255 to [N, 3, H, W] in [0, 1]."""
+    planes = torch.from_numpy(rgb).permute(0, 3, 1, 2)
+    return planes.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def select_motion_window(

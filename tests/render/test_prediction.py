@@ -22,7 +22,7 @@ from dubfew.references.inputs import (
 from dubfew.references.selection import find_nearest_references
 from dubfew.references.track_geometry import compute_track_geometry
 from dubfew.render.prediction import MouthPredictor, _FrameLight, _hide_beyond_frame
-from dubfew.render.streaming import _find_filmed_mouth
+from dubfew.render.streaming import FilmedMouths
 from dubfew.render.tasks import FrameTask, ReferenceSet
 from tests.data.people import TOY, toy_footage, toy_track
 
@@ -127,8 +127,18 @@ def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
         "cpu",
         align_meshes=False,
     )
-    filmed = _find_filmed_mouth(track, 6, predictor)
+    mouths = FilmedMouths(track, head, footage.key, predictor.num_references)
+    filmed = mouths.find(6)
     assert filmed.reference_rows[0] in (5, 6, 7)  # the footage shows these very mouths
+    # Another order of frames changes nothing, nor do blocks.
+    single = FilmedMouths(track.select(slice(6, 7)), head, footage.key, predictor.num_references)
+    mouths.find(2)
+    for other in (single.find(0), mouths.find(6)):
+        assert list(other.reference_rows) == list(filmed.reference_rows)
+        one, many = (
+            each.geometry.vertices_in_window(each.geometry_row, 32) for each in (other, filmed)
+        )
+        np.testing.assert_allclose(one, many, atol=1e-3)
     geometry = compute_track_geometry(track.select(slice(6, 7)), head)
     task = FrameTask(
         Frame.from_rgb(np.zeros((512, 512, 3), np.uint8)),
