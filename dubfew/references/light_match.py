@@ -183,8 +183,8 @@ class LightTracker:
             view: what the frame shows, in which things before the face are found; None to look for
                 none.
             show_filmed: returns the inputs with the mouth that the frame shows, if they are known;
-                called only where the face may be covered by something of its color. None to look
-                for no such thing.
+                called only where the face may be covered, or veiled. None where ``inputs`` are
+                they.
 
         Returns:
             The match, or None where the light is that of the footage.
@@ -212,22 +212,16 @@ class LightTracker:
             )
         self._fit = found.fit
         self._update_opacity(found.agreement, goes_on)
-        chin = None
-        if view is not None and show_filmed is not None:
-            chin = self._look_at_chin(view, show_filmed, found.agreement)
+        chin, show_own = None, cache(show_filmed or (lambda: inputs))
+        if view is not None and self.opacity > 0:
+            self.veils.look(show_own, view, self._fit, self.things.overlay, goes_on=goes_on)
+            chin = self._look_at_chin(view, show_own, found.agreement)
         self.things.finish_frame(look, inputs, view, goes_on, chin)
         if self.things.hides_mouth:
             self.opacity = 0.0
         is_painted = self.opacity > 0
         self.disagreeing += not is_painted and not self.things.hides_mouth
-        self.veils.look(
-            frame,
-            inputs,
-            view if is_painted else None,
-            self._fit,
-            self.things.overlay,
-            goes_on=goes_on,
-        )
+        self.veils.finish_frame(is_painted=is_painted)
         is_unmatched = self.veils.veil is None and self._fit.residual > UNMATCHED_DIFFERENCE
         self.unmatched += is_painted and is_unmatched
         match = self._strengthen(found.cells[0], found.cells[2], inputs)
@@ -288,10 +282,13 @@ class LightTracker:
         """Measure how well the chin agrees, where the face around it leaves doubt."""
         overlay = self.things.overlay
         is_vivid = overlay is not None and overlay.vividness >= MIN_VIVID_FRACTION
-        if self.opacity == 0 or agreement > CERTAIN_AGREEMENT or is_vivid:
+        # A shadow has features of its own, which its fit explains.
+        if agreement > CERTAIN_AGREEMENT or is_vivid or self.veils.is_certain:
             return None
         own = show_filmed()
-        return None if own is None else measure_chin_agreement(own, view, self._fit, overlay)
+        if own is None:
+            return None
+        return measure_chin_agreement(own, view, self._fit, overlay)
 
     def _update_opacity(self, agreement: float, goes_on: bool) -> None:
         """Set the opacity of the paint by how well the skin agrees."""

@@ -47,6 +47,12 @@ class Veil:
     color: NDArray[np.float32]
     share: NDArray[np.float32]
 
+    @property
+    def evenness(self) -> float:
+        """Return the share in the densest tenth as a part of that in the clearest tenth, 0 to 1."""
+        densest, clearest = np.percentile(self.share, (10, 90))
+        return float(densest / clearest)
+
     def weaken(self, strength: float) -> Veil:
         """Return the veil at a strength of 0, where it hides nothing, to 1."""
         return Veil(self.color, 1 + np.float32(strength) * (self.share - 1))

@@ -6,6 +6,8 @@ frames are clear, and a fit takes several milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dubfew.references.inputs import RenderInputs
@@ -20,20 +22,23 @@ from dubfew.references.veil import (
     measure_smooth_difference,
 )
 
-# Mean difference that the light's match leaves from which smoke is looked for.
-VEILED_DIFFERENCE = 0.009
-# Frames of a shot in which none is looked for after one that shows none: a look takes several
-# milliseconds, and smoke drifts in over more frames.
-UNVEILED_FRAMES = 3
+# Mean difference that the light's match leaves from which smoke and shade are looked for.
+VEILED_DIFFERENCE = 0.008
+# Frames of a shot in which none is looked for after one that shows none, and in which a veil stays
+# what it was: a look takes some ten milliseconds, and smoke drifts over more frames.
+UNVEILED_FRAMES, REPEATED_FRAMES = 5, 1
 # Difference of smooth colors up to which no veil acts, and from which it acts in full; and the part
-# of it that a veil leaves, up to which it acts in full, and from which not at all. Thick smoke has
-# a difference of 0.018, of which the veil leaves 0.28; clean film 0.005 and 0.5, and a head that
-# turns 0.019 and 0.34 at the most.
-CLEAR_DIFFERENCE, SMOKY_DIFFERENCE = 0.011, 0.015
-FULL_VEIL_REST, NO_VEIL_REST = 0.3, 0.33
-# Evenness of the veil up to which it acts in full, and from which not at all. Thick smoke has 0.74
-# to 0.81, shading that a vivid face alters (em_a of the benchmark clips) 0.84 to 0.94.
-FULL_VEIL_EVENNESS, NO_VEIL_EVENNESS = 0.81, 0.835
+# of it that a veil leaves, up to which it acts in full, and from which not at all. With the mouth
+# that the frame shows, clean film has a difference of 0.003 to 0.005, of which 0.5 to 0.6 is left,
+# thin smoke and half a face in the shade 0.010 to 0.016, and 0.22 to 0.43.
+CLEAR_DIFFERENCE, SMOKY_DIFFERENCE = 0.005, 0.008
+FULL_VEIL_REST, NO_VEIL_REST = 0.45, 0.55
+# Part that is left below which nothing but a veil lies over the face. Half a face in the shade
+# leaves 0.2 to 0.28, curtains of the color of skin 0.33 and more.
+CERTAIN_VEIL_REST = 0.3
+# Evenness up to which a veil acts in full, and from which not at all, because all places are hidden
+# alike; and up to which it is reported: above it is a little shade, as heads that turn have it.
+FULL_VEIL_EVENNESS, NO_VEIL_EVENNESS, REPORTED_EVENNESS = 0.96, 0.98, 0.85
 # Mean difference that the match leaves up to which no shadow is looked for, and from which one acts
 # in full; and the part of the smooth difference that it leaves, likewise. Shadows of blinds leave
 # 0.025 to 0.036, of which 0.15 to 0.18 is left, clean film of heads that turn 0.020 at the most.
@@ -46,24 +51,29 @@ class VeilTracker:
 
     Attributes:
         veil: what veils a part of the face in the last frame; None for nothing.
-        veiled: painted frames with a veil.
+        is_certain: whether it explains nearly all that the light's match leaves.
+        veiled: painted frames with a veil that is to be seen.
     """
 
     def __init__(self) -> None:
         self.veil: Veil | None = None
+        self.is_certain = False
         self.veiled = 0
+        # That of the frame before, and for how many frames it has stayed what it was.
+        self._before: Veil | None = None
+        self._repeated = 0
         # Frames of the shot until one is looked for again.
         self._unveiled_frames = 0
 
     def begin_frame(self) -> None:
-        """Forget the frame before."""
-        self.veil = None
+        """Take what was found before for the frame before."""
+        self._before, self.veil = self.veil, None
+        self.is_certain = self.is_certain and self._before is not None
 
     def look(
         self,
-        frame: FrameCells,
-        inputs: RenderInputs,
-        view: SceneView | None,
+        show_filmed: Callable[[], RenderInputs | None],
+        view: SceneView,
         fit: LightFit,
         overlay: Overlay | None,
         *,
@@ -72,35 +82,48 @@ class VeilTracker:
         """Find what veils the face of a frame.
 
         Args:
-            frame: its cells.
-            inputs: inputs of the frame (B = 1).
-            view: what the frame shows; None for a frame that is left, or not to be looked at.
+            show_filmed: returns the inputs with the mouth that the frame shows, if they are known.
+                The chin of a dub lies elsewhere, and its shading would be taken for a veil.
+            view: what the frame shows.
             fit: match of its light.
             overlay: what lies over the face.
             goes_on: whether the shot began before.
         """
         self._unveiled_frames = max(self._unveiled_frames - 1, 0) if goes_on else 0
-        if view is None or self._unveiled_frames > 0:
+        if self._unveiled_frames > 0:
             return
-        self.veil = self._find(frame, inputs, view, fit, overlay)
+        if goes_on and self._before is not None and self._repeated < REPEATED_FRAMES:
+            self.veil, self._repeated = self._before, self._repeated + 1
+        else:
+            self.is_certain, self._repeated = False, 0
+            self.veil = self._find(show_filmed, view, fit, overlay)
         self._unveiled_frames = 0 if self.veil is not None else UNVEILED_FRAMES + 1
-        self.veiled += self.veil is not None
+
+    def finish_frame(self, *, is_painted: bool) -> None:
+        """Count the frame, or forget its veil.
+
+        Args:
+            is_painted: whether the mouth is painted after all.
+        """
+        if not is_painted:
+            self.veil = None
+        self.veiled += self.veil is not None and self.veil.evenness <= REPORTED_EVENNESS
 
     def _find(
         self,
-        frame: FrameCells,
-        inputs: RenderInputs,
+        show_filmed: Callable[[], RenderInputs | None],
         view: SceneView,
         fit: LightFit,
         overlay: Overlay | None,
     ) -> Veil | None:
         """Find what veils a part of the face, where the match of the whole leaves much."""
-        if fit.residual < VEILED_DIFFERENCE:
+        own = show_filmed() if fit.residual >= VEILED_DIFFERENCE else None
+        if own is None:
             return None
-        hidden = cover_mouths(inputs, view)
+        hidden = cover_mouths(own, view)
         if overlay is not None:
             hidden |= overlay.mask
-        compared = frame.compare_face(view.window, hidden)
+        compared = FrameCells(own).compare_face(view.window, hidden)
         if compared is None:
             return None
         actor_colors, seen, known = compared
@@ -121,6 +144,7 @@ class VeilTracker:
             rest = (NO_SHADOW_REST - shadow.rest) / (NO_SHADOW_REST - FULL_SHADOW_REST)
             strength = min(depth, rest, 1.0)
             if strength > 0:
+                self.is_certain = True
                 return shadow.veil.weaken(strength)
         smoke = fit_veil(expected, seen, known, neutral)
         strength = min(
@@ -129,4 +153,7 @@ class VeilTracker:
             (NO_VEIL_EVENNESS - smoke.evenness) / (NO_VEIL_EVENNESS - FULL_VEIL_EVENNESS),
             1.0,
         )
-        return smoke.veil.weaken(strength) if strength > 0 else None
+        if strength <= 0:
+            return None
+        self.is_certain = smoke.rest < CERTAIN_VEIL_REST
+        return smoke.veil.weaken(strength)

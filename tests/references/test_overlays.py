@@ -329,8 +329,8 @@ def test_a_curtain_of_the_color_of_skin_leaves_the_frame(monkeypatch):
 
     inputs, view = drawn(sample, lips, draw)
     clean, clear_view = drawn(sample, lips, lambda window: None)
-    assert measure_chin_agreement(inputs, view, start_fit(), None) < HIDDEN_CHIN
-    assert measure_chin_agreement(clean, clear_view, start_fit(), None) > 0.95
+    assert measure_chin_agreement(inputs, view, start_fit()) < HIDDEN_CHIN
+    assert measure_chin_agreement(clean, clear_view, start_fit()) > 0.95
     # A face that agrees is not looked at again.
     tracker = LightTracker()
     tracker.match(clean, 0, clear_view, lambda: pytest.fail("looked"))

@@ -62,6 +62,41 @@ def test_smoke_lies_over_the_painted_mouth_as_well(sample, tone, largest, pieces
     assert laid_over < 0.75 * clear
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["thin smoke", "half in the shade"])
+def test_what_hides_a_little_lies_over_the_painted_mouth_as_well(kind):
+    size = 160
+    footage, head = toy_footage(size=size), load_head_model()
+    sample = make_sample(footage, ROW, np.array([4, 6]), head, 2)
+    across = 0.2 * (1 - np.tanh(8 * np.linspace(-1, 1, size)))
+    opacity, tone = {
+        "thin smoke": (cloud(size, 3, 0.5, 5), 0.8),
+        "half in the shade": (across[None].repeat(size, 0), 0.0),
+    }[kind]
+    inputs, view = seen_through(sample, opacity, tone)
+    tracker = LightTracker()
+    match = tracker.match(inputs, 0, view)
+    assert tracker.opacity == 1
+    clear, laid_over = measure_paint(sample, inputs, view, match, tracker.veils.veil)
+    assert laid_over < 0.5 * clear
+    # In a dub whose own mouth is not known, nobody knows what is shading and what is another chin.
+    tracker.match(inputs, 1, view, lambda: None)
+    assert tracker.veils.veil is None
+
+
+def test_a_veil_stays_for_a_frame_and_is_fitted_again(sample, monkeypatch):
+    fits, shown = [], []
+    tracker = LightTracker()
+    find = tracker.veils._find
+    monkeypatch.setattr(tracker.veils, "_find", lambda *a: fits.append(len(shown)) or find(*a))
+    inputs, view = seen_through(sample, cloud(sample.target.shape[-1], 3, 0.9, 3), 0.1)
+    for shot in [0, 0, 0, 0, 1]:
+        tracker.match(inputs, shot, view)
+        assert tracker.veils.veil is not None
+        shown.append(shot)
+    assert fits == [0, 2, 4]
+
+
 def measure_paint(sample, inputs, view, match, veil):
     """Mean error of the sample's own mouth painted without a veil, and with it."""
     mask = inputs.alpha[0, 0].numpy() > 0
