@@ -150,7 +150,7 @@ class ExtensionTable(Mapping[str, Part], Generic[Part]):
         return len(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self._loaded or name in self.names
 
 
 @functools.cache

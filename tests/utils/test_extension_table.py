@@ -54,3 +54,9 @@ def test_register_and_unregister(table):
         table.register("one", 7)
     table.unregister("three")
     assert "three" not in table
+
+
+def test_a_part_that_was_loaded_is_known_without_listing_the_folder(table, monkeypatch):
+    assert table["one"] == 1
+    monkeypatch.setattr("pkgutil.iter_modules", lambda *a: pytest.fail("listed"))
+    assert "one" in table
