@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
         for cell, result in zip(cells, bench.measure(cells), strict=True)
         if result is not None
     }
-    # The mean over the clips, the stops, and every clip by itself.
+    # The mean over the clips, the stops, and every clip by itself, if there are several.
     parts = [
         f"## Mean of {len(curves)} clips after so many seconds",
         markdown_table(
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
             STOP_HEADERS, [format_stop_row(clip, curve) for clip, curve in curves.items()]
         ),
     ]
-    for clip, curve in curves.items():
+    for clip, curve in curves.items() if len(curves) > 1 else ():
         rows = [
             [row["tick"], row["step"], row["heldout"], *(row[name] for name in WINDOW_METRICS)]
             for row in list_ticks(curve)

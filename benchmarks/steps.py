@@ -226,8 +226,8 @@ def main(arguments: list[str] | None = None) -> int:
             "Highest: "
             + "; ".join(f"{label} {format_best(curve)}" for label, curve in absolute.items()),
         ]
-    # Every clip by itself.
-    for clip, found in clips.items():
+    # Every clip by itself, if there are several.
+    for clip, found in clips.items() if len(clips) > 1 else ():
         curves = {label: result["curve"] for label, result in found.items()}
         warp = next(iter(found.values()))["warp"]["psnr"]
         parts += [

@@ -53,7 +53,8 @@ def write_comparison(
     Args:
         videos: two to six files; the first is the one that the others are compared with.
         output: file to write.
-        labels: names of the videos; default: their file names.
+        labels: names of the videos; default: their file names, with their folders where these are
+            alike.
         view: one of ``VIEWS``.
         zoom: also show the mouths, enlarged, in a second row.
         progress: function that is called after every frame.
@@ -68,7 +69,7 @@ def write_comparison(
     """
     if not 2 <= len(videos) <= MAX_VIDEOS:
         raise DubfewError(f"{len(videos)} videos are given: give 2 to {MAX_VIDEOS}")
-    names = list(labels) or [path.name for path in videos]
+    names = list(labels) or name_videos(videos)
     if len(names) != len(videos):
         raise DubfewError(f"{len(names)} labels for {len(videos)} videos: give one for each")
     if view not in VIEWS:
@@ -161,6 +162,23 @@ class _Cells:
 def _resize(picture: RgbImage, height: int) -> RgbImage:
     image = Image.fromarray(np.ascontiguousarray(picture))
     return np.asarray(image.resize((CELL_PX, height), Image.Resampling.LANCZOS))
+
+
+def name_videos(videos: Sequence[Path]) -> list[str]:
+    """Name videos by their files; with the folder where several files have the same name.
+
+    Args:
+        videos: the files.
+
+    Example:
+        >>> name_videos([Path("film/a.mp4"), Path("dub/a.mp4"), Path("dub/b.mp4")])
+        ['film/a.mp4', 'dub/a.mp4', 'b.mp4']
+    """
+    names = [path.name for path in videos]
+    return [
+        f"{path.resolve().parent.name}/{path.name}" if names.count(path.name) > 1 else path.name
+        for path in videos
+    ]
 
 
 def _draw_labels(names: Sequence[str]) -> NDArray[np.uint8]:
