@@ -33,6 +33,7 @@ def ssim(
     uniform window in place of the Gaussian one.
 
     Example:
+        >>> import numpy as np
         >>> image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
         >>> round(ssim(image, image), 6), ssim(image, 255 - image) < 0
         (1.0, True)
