@@ -443,6 +443,27 @@ def _drawings(bench: Bench) -> Iterator[tuple[str, Callable[[RGB, int], RGB], bo
         ),
         False,
     )
+    # Skin of the upper lip and the cheeks, in folds.
+    skin = np.median(
+        bench.pictures[0][y - high : y - high // 2, x - wide // 2 : x + wide // 2], (0, 1)
+    )
+    folds = 0.75 + 0.3 * np.abs(np.sin(np.arange(width) / width * 8 * np.pi))
+    curtain = np.broadcast_to((folds[:, None] * skin).clip(0, 255), (height, width, 3))
+
+    def hang(from_left: bool) -> Callable[[RGB, int], RGB]:
+        def apply(picture: RGB, number: int) -> RGB:
+            drawn = picture.copy()
+            if from_left:
+                end = x - wide // 2 + wide * number // len(bench.pictures)
+                drawn[:, :end] = curtain[:, :end]
+            else:
+                drawn[y:] = curtain[y:]
+            return drawn
+
+        return apply
+
+    yield "a curtain of the color of skin from the lips down", hang(False), False
+    yield "a curtain of the color of skin drawn across", hang(True), False
     rng = np.random.default_rng(0)
     noise = gaussian_filter(rng.normal(size=(2 * height, 2 * width)), width / 18)
     noise = (noise - noise.min()) / np.ptp(noise)
