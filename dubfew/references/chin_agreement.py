@@ -22,7 +22,7 @@ from dubfew.utils.luma import LUMA_BT709
 FINE_CELLS, WIDE_CELLS = 1.0, 5.0
 # Standard deviation of the difference of two chins' features, levels of [0, 1], below which they
 # agree: a smooth chin has no features but noise. Curtains leave 0.013 and more.
-MIN_FEATURE_DIFFERENCE = 0.01
+MIN_FEATURE_DIFFERENCE = 0.012
 # Cells of skin below the lips, at least, or nothing is told.
 MIN_CHIN_CELLS = 24
 
