@@ -51,8 +51,6 @@ LOOKED_AT = 0.85
 TONGUE_HALF_WIDTH, TONGUE_RISE = 0.26, (0.15, 0.55)
 # Probability of dark and of flesh where the drawing has none, relative to where it has it alone.
 UNDRAWN_PART = 0.2
-# Mean probability of teeth in a row at which it begins to show and shows as a whole.
-ROW_PRESENCE = (0.2, 0.5)
 # Probability of teeth outside of the drawn rows from which they show there, and show alone: less
 # is no place for teeth but the doubt of a network about their length.
 SURE_TEETH = (0.7, 0.95)
@@ -144,7 +142,7 @@ def draw_cavity(
     """
     log_odds, part_colors = load_cavity_parts().predict(points, colors)
     likely = np.exp(log_odds)
-    upper, lower = draw_tooth_rows(points)
+    upper, lower = draw_tooth_rows(points, likely[:, TEETH])
     drawn = _draw_back(points, colors, upper, likely, part_colors)
     if gap is not None:
         drawn = drawn + gap_weight * (gap / 255 - drawn)
@@ -155,8 +153,7 @@ def draw_cavity(
         if total < MIN_LENGTH:
             continue
         tone = (weight @ part_colors[:, TEETH]) / total
-        mean = total / float(row.opacity.sum())
-        shown = teeth_opacity * row.opacity * float(smoothstep(*ROW_PRESENCE, np.array(mean)))
+        shown = teeth_opacity * row.opacity
         drawn = drawn + shown[:, None] * (
             row.light[:, None] ** TOOTH_SHADE_EXPONENTS * tone - drawn
         )

@@ -29,6 +29,10 @@ LIP_FOLLOWED = 0.5
 # Crown widths from the middle outwards: adults' means.
 UPPER_CROWN_WIDTHS = (0.096, 0.076, 0.086, 0.078, 0.076, 0.109)
 LOWER_CROWN_WIDTHS = (0.059, 0.066, 0.076, 0.078, 0.080, 0.117)
+# Mean probability of teeth before a lip at which its row begins to show and shows as a whole, and
+# the part of the opening, from the lip, and of its width that is looked at. An unlikely row is
+# short: half transparent it would be gray.
+ROW_PRESENCE, PRESENCE_HEIGHT, PRESENCE_WIDTH = (0.2, 0.5), 0.35, 0.6
 # Radius of the dental arch at its front.
 DENTAL_ARCH_RADIUS = 0.30
 # Half width of the soft edge of a tooth.
@@ -68,11 +72,12 @@ class ToothRow:
     beyond: FloatArray
 
 
-def draw_tooth_rows(points: CavityPoints) -> tuple[ToothRow, ToothRow]:
+def draw_tooth_rows(points: CavityPoints, likely: FloatArray) -> tuple[ToothRow, ToothRow]:
     """Draw the upper and the lower row of teeth, one tooth beside the other.
 
     Args:
         points: places between the lips.
+        likely: probability of teeth at each place, 0 to 1. [N]
     """
     upper_edge, lower_edge = points.middle_edges
     middle_opening = lower_edge - upper_edge
@@ -84,6 +89,9 @@ def draw_tooth_rows(points: CavityPoints) -> tuple[ToothRow, ToothRow]:
     lower_shown = LOWER_TEETH_SHOWN * float(
         smoothstep(*LOWER_TEETH_RANGE, np.array(middle_opening))
     )
+    middle = np.abs(points.across) < PRESENCE_WIDTH * points.half_width
+    upper_shown *= _rate_presence(likely[middle & (points.heights < PRESENCE_HEIGHT)])
+    lower_shown *= _rate_presence(likely[middle & (points.heights > 1 - PRESENCE_HEIGHT)])
     corner = 1 - smoothstep(*CORNER_RANGE, np.abs(points.across) / points.half_width)
     upper = _draw_teeth(
         points.across,
@@ -102,6 +110,11 @@ def draw_tooth_rows(points: CavityPoints) -> tuple[ToothRow, ToothRow]:
         corner,
     )
     return upper, lower
+
+
+def _rate_presence(likely: FloatArray) -> float:
+    """Rate how far a row of teeth shows, 0 to 1, by its probability near the lip [M]."""
+    return float(smoothstep(*ROW_PRESENCE, likely.mean())) if len(likely) else 0.0
 
 
 def _mix_edges(from_lip: NDArray, from_middle: NDArray) -> NDArray:
@@ -133,6 +146,8 @@ def _draw_teeth(
     length = length - 0.35 * min(shown, 0.05) * np.abs(place) ** 3
     below_tips = from_gum - length
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, below_tips) * (along < edges[-1]) * corner
+    # Of a row that is no longer than its soft edge nothing shows.
+    opacity = opacity * float(smoothstep(0, TOOTH_EDGE, np.array(shown)))
     # Gaps are as wide between all teeth; they begin as a shade at both sides of a tooth.
     from_side = (1 - np.abs(place)) * width / 2
     depth = np.clip(from_gum / np.maximum(length, MIN_LENGTH), 0, 1)

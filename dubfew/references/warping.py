@@ -51,6 +51,8 @@ HUE_AGREEING, HUE_DISAGREEING = 0.055, 0.1
 # Reach, as a fraction of the window, by which what is wrong is widened: its soft edge is wrong as
 # well, though it differs less.
 WIDENED_FRACTION = 0.025
+# How rigid the inside of a mouth is where the fill is the cavity alone: of less, little is filled.
+CAVITY_FROM = 0.2
 # Factor on the weight of a reference where it shows nothing: small enough not to be seen.
 MIN_SHOWN = 0.0025
 # Logit of the fill where a reference shows everything: a weight of 0.25 % against equal references.
@@ -145,7 +147,9 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
         lit = colors + light
     surroundings = push_pull_fill(inputs.scene, outside)
     # Where the mesh carries the inside, networks use the surroundings, as they learned to.
-    fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], inputs.rigid_interior)
+    # A mouth that is rigid in part lacks a part of what it shows, and that is no skin.
+    drawn = (inputs.rigid_interior / CAVITY_FROM).clamp(max=1)
+    fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], drawn)
     shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
 

@@ -342,7 +342,7 @@ def cavity_points(opening: float, half_width: float) -> CavityPoints:
 def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
     def length(opening: float, half_width: float) -> float:
         points = cavity_points(opening, half_width)
-        teeth, _ = draw_tooth_rows(points)
+        teeth, _ = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
         middle = np.abs(points.across) < 0.02
         return float(points.below_lip[middle & (teeth.opacity > 0.5)].max())
 
@@ -352,7 +352,7 @@ def test_drawn_teeth_are_longer_in_a_smile_and_no_longer_in_a_wider_mouth():
 
 def test_upper_teeth_are_apart_and_lower_ones_no_beads():
     points = cavity_points(0.3, 0.38)
-    upper, lower = draw_tooth_rows(points)
+    upper, lower = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
     contrast = {}
     for name, row, near in (
         ("upper", upper, (points.below_lip > 0.04) & (points.below_lip < 0.05)),
@@ -364,9 +364,20 @@ def test_upper_teeth_are_apart_and_lower_ones_no_beads():
     assert contrast["lower"] > 0.85
 
 
+def test_an_unlikely_row_of_teeth_is_short_and_not_half_transparent():
+    points = cavity_points(0.3, 0.3)
+    certain, _ = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
+    doubted, _ = draw_tooth_rows(points, np.full(len(points.across), 0.35, np.float32))
+    never, _ = draw_tooth_rows(points, np.full(len(points.across), 0.1, np.float32))
+    middle = np.abs(np.abs(points.across) - UPPER_CROWN_WIDTHS[0] / 2) < 0.01
+    assert doubted.opacity[middle].max() > 0.95
+    assert doubted.opacity[middle].sum() < 0.65 * certain.opacity[middle].sum()
+    assert never.opacity.max() == 0
+
+
 def test_teeth_are_darker_towards_the_cheeks_and_end_before_the_corners():
     points = cavity_points(0.3, 0.3)
-    upper, _ = draw_tooth_rows(points)
+    upper, _ = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
     across = np.abs(points.across)
     in_row = (points.below_lip > 0.02) & (points.below_lip < 0.04)
     middle = in_row & (np.abs(across - UPPER_CROWN_WIDTHS[0] / 2) < 0.02)
@@ -379,7 +390,7 @@ def test_below_the_drawn_teeth_is_no_mixture_of_teeth():
     """Dark or flesh, redder and darker than teeth: never their half tone, a gray fill."""
     points = cavity_points(0.2, 0.24)
     drawn = draw_cavity(points, COLORS)
-    upper, lower = draw_tooth_rows(points)
+    upper, lower = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
     middle = np.abs(points.across) < 0.1
     teeth = drawn[middle & (upper.opacity > 0.99)]
     seen = middle & (upper.opacity < 0.01) & (lower.opacity < 0.01)
@@ -405,7 +416,7 @@ def test_behind_teeth_of_the_actors_own_is_the_back_in_the_color_that_was_seen()
     points = cavity_points(0.3, 0.24)
     back = draw_cavity(points, COLORS, teeth_opacity=0)
     whole = draw_cavity(points, COLORS)
-    upper, lower = draw_tooth_rows(points)
+    upper, lower = draw_tooth_rows(points, np.ones(len(points.across), np.float32))
     assert np.abs(whole - back)[upper.opacity > 0.99].mean() > 0.1
     beyond = (upper.opacity < 1e-3) & (lower.opacity < 1e-3)
     np.testing.assert_allclose(back[beyond], whole[beyond], atol=1e-3)

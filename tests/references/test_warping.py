@@ -228,3 +228,18 @@ def test_compiled_passes_give_what_torch_gives(footage):
     assert expected["color_correction"].abs().mean() > 0.02
     for name, values in expected.items():
         torch.testing.assert_close(found[name], values, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def test_what_a_mouth_lacks_in_part_is_no_skin(footage):
+    """A fill of half skin, half cavity was a gray band in lips that begin to part."""
+    inputs = make_sample(footage, 5, np.array([5]), load_head_model(), 2).inputs
+    inside = (inputs.alpha > 0).float()
+    black = torch.zeros_like(inputs.cavity)
+    fills = [
+        warp_references(
+            dataclasses.replace(inputs, cavity=black, rigid_interior=rigid * inside)
+        ).background_fill
+        for rigid in (0.0, 0.3, 1.0)
+    ]
+    torch.testing.assert_close(fills[1], fills[2])
+    assert (inside * (fills[0] - fills[1])).sum() > 0.2 * inside.sum()
