@@ -36,11 +36,10 @@ CLENCHED_CARRIED_UP_TO, CLENCHED_RIGID_FROM = 1.3, 1.6
 # darkness. Somebody whose teeth do not show in speech shall get none from the mean of others.
 HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM = 4.0, 8.0
 # Factors by which the gap of a reference is spread: up to the first it is shown, from the second on
-# it is replaced by the cavity.
-GAP_SHOWN_UP_TO, GAP_REPLACED_FROM = 3.0, 5.0
-# The same where that row is bright. Teeth are clenched there: what comes between them when they
-# part is dark, and the row, spread, is a gray slab.
-CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM = 2.0, 2.7
+# it is replaced by the cavity. A tongue is still one; the dark between teeth has torn edges, and
+# there may be a tongue in it. Clenched teeth show no gap: what comes between them when they part is
+# dark, and the row, spread, is a gray slab.
+TONGUE_SPREAD, DARK_SPREAD, CLENCHED_SPREAD = (3.0, 5.0), (2.5, 4.0), (2.0, 2.7)
 # Levels of brightness (of 255) by which a row of clenched teeth has to be darker for each whole
 # opening that it lies off the middle.
 CLENCHED_PRIOR_LEVELS = 120.0
@@ -136,9 +135,9 @@ class ReferenceMouth:
         return is_dark(self.image, self.opening, self.gap.color)
 
     @cached_property
-    def shows_gap(self) -> bool:
-        """Return whether the gap is dark or flesh: clenched teeth show none."""
-        return self.is_dark or is_flesh(self.image, self.opening, self.gap.color)
+    def shows_tongue(self) -> bool:
+        """Return whether the gap is flesh: neither dark nor the teeth of a clenched mouth."""
+        return not self.is_dark and is_flesh(self.image, self.opening, self.gap.color)
 
 
 def map_mouth_interior(
@@ -186,7 +185,7 @@ def map_mouth_interior(
         surely = max(height_px - LANDMARK_ERROR_PX, 0) / (reference_px + LANDMARK_ERROR_PX)
         trusted = max(float(tall), float(smoothstep(*SURELY_WIDER, np.array(surely))))
         rigid = float(smoothstep(CARRIED_UP_TO, RIGID_FROM, widening)) * trusted
-        if rigid > 0 and not mouth.shows_gap:
+        if rigid > 0 and not (mouth.is_dark or mouth.shows_tongue):
             rigid *= float(smoothstep(CLENCHED_CARRIED_UP_TO, CLENCHED_RIGID_FROM, widening))
         if rigid > 0 and widening < HOLLOW_UNKNOWN_FROM and mouth.is_hollow:
             rigid *= float(smoothstep(HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM, widening))
@@ -200,9 +199,11 @@ def map_mouth_interior(
             shown.append(np.ones(len(rows)))
             continue
         shown_up_to, replaced_from = (
-            (GAP_SHOWN_UP_TO, GAP_REPLACED_FROM)
-            if mouth.shows_gap
-            else (CLENCHED_SHOWN_UP_TO, CLENCHED_REPLACED_FROM)
+            TONGUE_SPREAD
+            if mouth.shows_tongue
+            else DARK_SPREAD
+            if mouth.is_dark
+            else CLENCHED_SPREAD
         )
         mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap.at(across))
         down = reference_upper + mapped * reference_opening
@@ -217,9 +218,9 @@ def map_mouth_interior(
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
         described = CavityPoints.from_opening(target, points, eye_distance)
-        # Where the references show what lies between their teeth, more of it is behind.
+        # Where the references show the tongue between their teeth, more of it is behind.
         seen = [
-            0 if shut == 1 or not m.shows_gap else 1 - shut
+            0 if shut == 1 or not m.shows_tongue else 1 - shut
             for shut, m in zip(closed, mouths, strict=True)
         ]
         gap = None
