@@ -143,7 +143,7 @@ def _draw_teeth(
     # The second tooth is shorter, so are those behind the canine; corners are rounded.
     length = shown * (1 - 0.10 * (tooth == 1) - 0.10 * np.maximum(tooth - 2, 0))
     length = length * (1 + TOOTH_VARIATION * VARIED[(5 * tooth + 3 * (across > 0)) % len(VARIED)])
-    length = length - 0.35 * min(shown, 0.05) * np.abs(place) ** 3
+    length = length - 0.28 * min(shown, 0.05) * np.abs(place) ** 3
     below_tips = from_gum - length
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, below_tips) * (along < edges[-1]) * corner
     # Of a row that is no longer than its soft edge nothing shows.
