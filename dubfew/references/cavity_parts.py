@@ -45,8 +45,9 @@ WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
 TOOTH_OVER_SKIN, TOOTH_PALENESS = np.array([-0.17, 0.02, 0.15], np.float32), (0.2, 0.7)
 TOOTH_BRIGHTNESS = (0.08, 0.25)
 # Logarithms of the channels of flesh over the lower lip's, beside brightness, for each unit by
-# which it is darker: light that was thrown back and forth between flesh is redder. Darkest flesh.
-FLESH_OVER_LIP, DARKEST_FLESH = np.array([0.30, -0.15, -0.15], np.float32), 1.5
+# which it is darker: light that was thrown back and forth between flesh is redder. How much darker
+# it is, as a logarithm.
+FLESH_OVER_LIP, FLESH_DARKNESS = np.array([0.30, -0.15, -0.15], np.float32), (0.1, 2.5)
 # Heights in the opening, 0 at the upper lip, at which the parts' frequencies are corrected.
 CORRECTED_HEIGHTS = (1 / 6, 1 / 2, 5 / 6)
 # Places that count as much as the network's own prediction: one window shows about 300.
@@ -183,7 +184,7 @@ class CavityParts:
         lip = np.maximum(colors.lower_lip, DARKEST_LEVEL) / 255
         color = lip * np.exp(log_colors.reshape(-1, PART_COUNT, 3) + STARTING_COLORS)
         color = np.minimum(color, WHITEST_OVER_SKIN * colors.skin / 255)
-        color = _limit_hues(color, colors)
+        color[:, TEETH] = _limit_teeth(color[:, TEETH], colors)
         if colors.correction is not None:
             heights = points.heights
             columns = colors.correction.log_odds.T
@@ -193,33 +194,31 @@ class CavityParts:
             told = min(colors.correction.opening / max(lower - upper, 1e-6), 1.0) ** 2
             log_odds = log_odds + told * np.stack(added, 1)
             color = color * np.exp(colors.correction.log_colors)
+        color[:, FLESH] = _redden_flesh(color[:, FLESH], colors)
         log_odds = log_odds - log_odds.max(1, keepdims=True)
         log_odds = log_odds - np.log(np.exp(log_odds).sum(1, keepdims=True))
         return log_odds.astype(np.float32), np.clip(color, 0, 1).astype(np.float32)
 
 
-def _limit_hues(color: FloatArray, colors: MouthColors) -> FloatArray:
-    """Keep the hues of parts plausible: teeth are paler than skin, flesh is as red as lips.
+def _limit_teeth(color: NDArray, colors: MouthColors) -> NDArray:
+    """Keep the color of teeth that nobody saw plausible: paler than skin, in any light. [N, 3]"""
+    skin = np.maximum(colors.skin, DARKEST_LEVEL) / 255
+    logs = np.log(np.maximum(color, DARKEST_LEVEL / 255) / skin)
+    brightness = np.clip(logs.mean(1), *TOOTH_BRIGHTNESS)
+    hue = TOOTH_OVER_SKIN
+    along = np.clip((logs @ hue) / (hue @ hue), *TOOTH_PALENESS)
+    return np.asarray(skin * np.exp(brightness[:, None] + along[:, None] * hue))
 
-    Ratios of the channels do not change with the light.
 
-    Args:
-        color: colors of the parts, 0 to 1. [N, 3, 3]
-        colors: colors around the actor's mouth.
+def _redden_flesh(color: NDArray, colors: MouthColors) -> NDArray:
+    """Give flesh the hue of the lips, redder where it is darker. [N, 3]
+
+    Clenched teeth in the shade that were seen may have made it gray.
     """
-    color = color.copy()
-    for part, base in ((TEETH, colors.skin), (FLESH, colors.lower_lip)):
-        base = np.maximum(base, DARKEST_LEVEL) / 255
-        logs = np.log(np.maximum(color[:, part], DARKEST_LEVEL / 255) / base)
-        brightness = logs.mean(1)
-        if part == TEETH:
-            brightness = np.clip(brightness, *TOOTH_BRIGHTNESS)
-            hue = TOOTH_OVER_SKIN
-            along = np.clip((logs @ hue) / (hue @ hue), *TOOTH_PALENESS)
-        else:
-            hue, along = FLESH_OVER_LIP, np.clip(-brightness, 0, DARKEST_FLESH)
-        color[:, part] = base * np.exp(brightness[:, None] + along[:, None] * hue)
-    return color
+    lip = np.maximum(colors.lower_lip, DARKEST_LEVEL) / 255
+    logs = np.log(np.maximum(color, DARKEST_LEVEL / 255) / lip)
+    darkness = np.clip(-logs.mean(1), *FLESH_DARKNESS)[:, None]
+    return np.asarray(lip * np.exp(darkness * (FLESH_OVER_LIP - 1)))
 
 
 def cavity_features(points: CavityPoints, colors: MouthColors) -> FloatArray:

@@ -54,6 +54,8 @@ UNDRAWN_PART = 0.2
 # Probability of teeth outside of the drawn rows from which they show there, and show alone: less
 # is no place for teeth but the doubt of a network about their length.
 SURE_TEETH = (0.7, 0.95)
+# Brightness of such teeth, as a factor: they lie behind the others.
+SURE_LIGHT = 0.7
 # Shade of what lies behind the upper teeth: how dark beside their tips, and how far it reaches.
 BEHIND_SHADE, BEHIND_REACH = 0.6, 0.05
 # Light that reaches the back of a mouth that is hardly open, as a factor, openings from which on it
@@ -143,16 +145,18 @@ def draw_cavity(
     log_odds, part_colors = load_cavity_parts().predict(points, colors)
     likely = np.exp(log_odds)
     upper, lower = draw_tooth_rows(points, likely[:, TEETH])
-    drawn = _draw_back(points, colors, upper, likely, part_colors)
-    if gap is not None:
-        drawn = drawn + gap_weight * (gap / 255 - drawn)
+    teeth = part_colors[:, TEETH]
+    seen = np.zeros(3, np.float32) if gap is None else gap / 255
+    drawn = _draw_back(points, colors, upper, likely, part_colors, (seen, gap_weight))
+    sure = teeth_opacity * smoothstep(*SURE_TEETH, likely[:, TEETH])[:, None]
+    drawn = drawn + sure * (SURE_LIGHT * teeth - drawn)
     # A tooth has one color; what differs from place to place is how much light it gets.
     for row in (lower, upper):
         weight = row.opacity * likely[:, TEETH]
         total = float(weight.sum())
         if total < MIN_LENGTH:
             continue
-        tone = (weight @ part_colors[:, TEETH]) / total
+        tone = (weight @ teeth) / total
         shown = teeth_opacity * row.opacity
         drawn = drawn + shown[:, None] * (
             row.light[:, None] ** TOOTH_SHADE_EXPONENTS * tone - drawn
@@ -166,8 +170,9 @@ def _draw_back(
     upper: ToothRow,
     likely: FloatArray,
     part_colors: FloatArray,
+    seen: tuple[FloatArray, float],
 ) -> FloatArray:
-    """Draw the dark and the flesh, shaded below the upper teeth. [N, 3]"""
+    """Draw the dark and the flesh, or what was seen, shaded below the upper teeth. [N, 3]"""
     tongue = smoothstep(*TONGUE_RISE, points.heights) * np.sqrt(
         np.clip(1 - (points.across / TONGUE_HALF_WIDTH) ** 2, 0, 1)
     )
@@ -179,11 +184,11 @@ def _draw_back(
     # Between them a mixture is what is seen: a tongue in the shade.
     odds = odds / np.maximum(odds.sum(1, keepdims=True), 1e-9)
     back = (odds[:, :, None] * part_colors[:, [DARK, FLESH]]).sum(1)
-    light = BACK_LIGHT + (1 - BACK_LIGHT) * wide
-    shade = light * (1 - BEHIND_SHADE * np.exp(-np.abs(upper.beyond) / BEHIND_REACH))
+    back = back * (BACK_LIGHT + (1 - BACK_LIGHT) * wide)
+    color, weight = seen
+    back = back + weight * (color - back)
+    shade = 1 - BEHIND_SHADE * np.exp(-np.abs(upper.beyond) / BEHIND_REACH)
     side = smoothstep(*CORNER_RANGE, np.abs(points.across) / points.half_width)
     # What is lit by flesh alone is redder.
     back = back * (shade * (1 - CORNER_SHADE * side))[:, None] ** SHADE_EXPONENTS
-    back = np.maximum(back, DARKEST_OVER_GAP * colors.gap / 255)
-    sure = smoothstep(*SURE_TEETH, likely[:, TEETH])[:, None]
-    return back + sure * (shade[:, None] * part_colors[:, TEETH] - back)
+    return np.maximum(back, DARKEST_OVER_GAP * colors.gap / 255)

@@ -24,8 +24,9 @@ TEETH_SHARE = 0.05
 PLACES_ACROSS, PLACES_DOWN, LOOKED_AT = 32, 16, 0.8
 # Brightness of the darkest row of an opening beside the lower lip, up to which it is a dark hollow.
 HOLLOW_DARKNESS = 0.6
-# Chroma of the tongue beside that of the lower lip, at least.
-FLESH_CHROMA = 0.7
+# Redness of the tongue (CIELAB's a) beside that of the lower lip, at least, and its lightness, at
+# most: in pale light the teeth of clenched mouths are nearly as colorful.
+FLESH_REDNESS, FLESH_LIGHTNESS = 0.75, 0.9
 # Smallest height of an opening, px: in a lower one a row of pixels is half lip.
 MIN_HEIGHT_PX = 4.0
 
@@ -103,7 +104,7 @@ def is_dark(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) 
 
 
 def is_flesh(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray) -> bool:
-    """Tell whether a color is red beside the lower lip, as the tongue is and teeth are not.
+    """Tell whether a color is as red as the lower lip and darker, as the tongue is between teeth.
 
     Args:
         image: window that shows the mouth. [S, S, 3]
@@ -112,7 +113,7 @@ def is_flesh(image: NDArray[np.uint8], opening: MouthOpening, color: FloatArray)
     """
     lip = np.median(to_lab(_sample_lip(image, opening) / 255), 0)
     found = to_lab(color[None] / 255)[0]
-    return bool(np.hypot(*found[1:]) >= FLESH_CHROMA * np.hypot(*lip[1:]))
+    return bool(found[1] >= FLESH_REDNESS * lip[1] and found[0] <= FLESH_LIGHTNESS * lip[0])
 
 
 def _sample_lip(image: NDArray[np.uint8], opening: MouthOpening) -> FloatArray:
