@@ -91,15 +91,18 @@ def group_results(
 
 
 def format_length_tables(table: dict[int, dict[str, dict[str, WindowMetrics]]]) -> list[str]:
-    """Format one table per length, up to that length, of the clips that are long enough for it.
+    """Format one table per set of clips, up to the length that all of them are long enough for.
 
     All lines of a table are means over the same clips.
     """
+    # Of lengths with the same clips the longest one has all lines of the others.
+    longest_of = {
+        tuple(sorted(clip for clip, rows in table[length].items() if len(rows) == len(TABLE_ROWS))):
+            length
+        for length in sorted(table)
+    }  # fmt: skip
     parts = []
-    for longest in sorted(table):
-        clips = sorted(
-            clip for clip, rows in table[longest].items() if len(rows) == len(TABLE_ROWS)
-        )
+    for clips, longest in longest_of.items():
         rows: list[list[object]] = []
         for length in sorted(length for length in table if length <= longest):
             same = [table[length][clip] for clip in clips if clip in table[length]]
