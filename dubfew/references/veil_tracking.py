@@ -42,7 +42,7 @@ FULL_VEIL_EVENNESS, NO_VEIL_EVENNESS, REPORTED_EVENNESS = 0.96, 0.98, 0.85
 # Mean difference that the match leaves up to which no shadow is looked for, and from which one acts
 # in full; and the part of the smooth difference that it leaves, likewise. Shadows of blinds leave
 # 0.025 to 0.036, of which 0.15 to 0.18 is left, clean film of heads that turn 0.020 at the most.
-FAINT_SHADOW, DEEP_SHADOW = 0.022, 0.026
+FAINT_SHADOW, DEEP_SHADOW = 0.02, 0.022
 FULL_SHADOW_REST, NO_SHADOW_REST = 0.26, 0.29
 
 
@@ -62,6 +62,8 @@ class VeilTracker:
         # That of the frame before, and for how many frames it has stayed what it was.
         self._before: Veil | None = None
         self._repeated = 0
+        # Whether the veil is a shadow with edges, which no two frames have in one place.
+        self._has_edges = False
         # Frames of the shot until one is looked for again.
         self._unveiled_frames = 0
 
@@ -92,10 +94,11 @@ class VeilTracker:
         self._unveiled_frames = max(self._unveiled_frames - 1, 0) if goes_on else 0
         if self._unveiled_frames > 0:
             return
-        if goes_on and self._before is not None and self._repeated < REPEATED_FRAMES:
+        may_repeat = self._repeated < REPEATED_FRAMES and not self._has_edges
+        if goes_on and self._before is not None and may_repeat:
             self.veil, self._repeated = self._before, self._repeated + 1
         else:
-            self.is_certain, self._repeated = False, 0
+            self.is_certain, self._has_edges, self._repeated = False, False, 0
             self.veil = self._find(show_filmed, view, fit, overlay)
         self._unveiled_frames = 0 if self.veil is not None else UNVEILED_FRAMES + 1
 
@@ -144,7 +147,7 @@ class VeilTracker:
             rest = (NO_SHADOW_REST - shadow.rest) / (NO_SHADOW_REST - FULL_SHADOW_REST)
             strength = min(depth, rest, 1.0)
             if strength > 0:
-                self.is_certain = True
+                self.is_certain = self._has_edges = True
                 return shadow.veil.weaken(strength)
         smoke = fit_veil(expected, seen, known, neutral)
         strength = min(
