@@ -6,8 +6,8 @@ import gc
 
 # New objects after which the young ones are searched. Python's own number, 700, has it search 660
 # times in a render of three seconds, and five times through all million objects of the imports:
-# a twentieth of the processor time. Frames are in no circles, and are freed at once either way.
-_NEW_OBJECTS = 50_000
+# a twentieth of the processor time. Frames and masks are in no circles, and are freed at once.
+_NEW_OBJECTS = 10_000
 
 
 def search_garbage_rarely() -> None:

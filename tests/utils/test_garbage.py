@@ -11,7 +11,7 @@ if sys.argv[1] == "off":
 from dubfew.utils.garbage import search_garbage_rarely
 before = gc.get_stats()[0]["collections"]
 search_garbage_rarely()
-kept = [[] for _ in range(40_000)]
+kept = [[] for _ in range(8_000)]
 print(gc.isenabled(), gc.get_stats()[0]["collections"] - before, gc.get_threshold()[0])
 """
 

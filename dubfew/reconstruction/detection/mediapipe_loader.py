@@ -97,10 +97,10 @@ def load_solution_base() -> Any:
         def process(self, input_data: Any) -> Any:
             # Parts that work on a face log when they see the first one.
             if self._has_found:
-                return super().process(input_data)
+                return _take_outputs(super().process(input_data))
             with hide_native_logs(GRAPH_NOISE):
-                found = super().process(input_data)
-            self._has_found = any(getattr(found, name) is not None for name in found._fields)
+                found = _take_outputs(super().process(input_data))
+            self._has_found = any(value is not None for value in vars(found).values())
             return found
 
         def reset(self) -> None:
@@ -109,3 +109,15 @@ def load_solution_base() -> Any:
                 self._graph.wait_until_idle()
 
     return QuietSolution
+
+
+def _take_outputs(found: Any) -> types.SimpleNamespace:
+    """Take the outputs of a graph from MediaPipe's result.
+
+    That is a class of its own for every frame. Classes refer to themselves, so that masks of many
+    frames would stay in memory until Python searches for such circles.
+    """
+    outputs = {name: getattr(found, name) for name in found._fields}
+    for name in outputs:
+        setattr(found, name, None)
+    return types.SimpleNamespace(**outputs)
