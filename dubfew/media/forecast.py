@@ -14,8 +14,9 @@ from dubfew.media.working_color import describe_working_color
 
 # Sound before the first frame that is shorter than this is an encoder's priming, s.
 _MIN_LEAD_SECONDS = 0.1
-# Sound behind the last frame that is shorter than this is the rest of an encoder's packet, s.
-_MIN_TAIL_SECONDS = 0.05
+# Sound behind the last frame that is shorter than this is the rest of an encoder's packet, s: those
+# of AAC of 16 kHz last 0.064 s.
+_MIN_TAIL_SECONDS = 0.1
 
 
 def forecast_output(
