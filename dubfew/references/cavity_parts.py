@@ -42,7 +42,7 @@ WHITEST_OVER_SKIN = np.array([1.10, 1.25, 1.45], np.float32)
 # Logarithms of the channels of teeth over skin's where they are as bright, how far along them the
 # hue of teeth may lie, and the logarithm of their brightness over the skin's: teeth are paler, and
 # what is darker lies in the shade, which is drawn.
-TOOTH_OVER_SKIN, TOOTH_PALENESS = np.array([-0.17, 0.02, 0.15], np.float32), (0.2, 0.7)
+TOOTH_OVER_SKIN, TOOTH_PALENESS = np.array([-0.17, 0.02, 0.15], np.float32), (0.4, 0.8)
 TOOTH_BRIGHTNESS = (0.08, 0.25)
 # Logarithms of the channels of flesh over the lower lip's, beside brightness, for each unit by
 # which it is darker: light that was thrown back and forth between flesh is redder. How much darker

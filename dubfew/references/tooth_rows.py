@@ -44,7 +44,7 @@ CHEEK_SHADE_RANGE, CHEEK_LIGHT = (0.10, 0.30), 0.35
 CORNER_RANGE = (0.5, 0.85)
 # How dark the gaps between two upper and two lower teeth are, and their half width. Of the lower
 # teeth so little shows that dark gaps would be a row of beads.
-UPPER_GAP_SHADE, LOWER_GAP_SHADE, TOOTH_GAP = 0.25, 0.12, 0.011
+UPPER_GAP_SHADE, LOWER_GAP_SHADE, TOOTH_GAP = 0.16, 0.10, 0.010
 # How much teeth vary in length and brightness, and the variations in turn, -1 to 1.
 TOOTH_VARIATION = 0.05
 VARIED = np.array([0.2, -0.3, -0.8, 0.5, 0.9, -0.5, -1.0, 0.3, 0.6, 1.0, -0.6, -0.2])
@@ -143,7 +143,7 @@ def _draw_teeth(
     # The second tooth is shorter, so are those behind the canine; corners are rounded.
     length = shown * (1 - 0.10 * (tooth == 1) - 0.10 * np.maximum(tooth - 2, 0))
     length = length * (1 + TOOTH_VARIATION * VARIED[(5 * tooth + 3 * (across > 0)) % len(VARIED)])
-    length = length - 0.28 * min(shown, 0.05) * np.abs(place) ** 3
+    length = length - 0.16 * min(shown, 0.05) * np.abs(place) ** 3
     below_tips = from_gum - length
     opacity = smoothstep(TOOTH_EDGE, -TOOTH_EDGE, below_tips) * (along < edges[-1]) * corner
     # Of a row that is no longer than its soft edge nothing shows.
