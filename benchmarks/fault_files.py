@@ -162,10 +162,10 @@ def _long_sound(files: Files) -> Path:
     sound = read_audio(files.faults / DUB)
     samples = (np.asarray(sound.samples) * 32767).astype(np.int16)[None]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("flac", rate=sound.sample_rate, layout="mono")
+        stream = container.add_stream("flac", rate=sound.rate, layout="mono")
         for _ in range(round(LONG_SOUND_SECONDS / sound.duration)):
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            frame.sample_rate = sound.sample_rate
+            frame.sample_rate = sound.rate
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode(None):
