@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import ShapeError
+from dubfew.references.background import find_background
+from dubfew.utils.arrays import FloatArray
 
 # Arrays of `Footage` in the order of its fields. Files store them under these names
 # (`dubfew.data.footage_io`), so that a change needs a new format version.
@@ -66,6 +69,11 @@ class Footage:
     def window_size(self) -> int:
         """Return the edge of the windows, px."""
         return int(self.images.shape[1])
+
+    @cached_property
+    def background(self) -> FloatArray:
+        """Return which points of the mesh lie beside the face: see `find_background`. [N, V]"""
+        return find_background(self.images, self.vertices)
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
         """Return only these rows, in this order.

@@ -18,6 +18,7 @@ from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
+from dubfew.references.background import rate_far_from_lips
 from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
 from dubfew.references.mouth_cavity import measure_mouth_colors
@@ -28,6 +29,11 @@ from dubfew.references.track_geometry import feather_width
 # Frames of motion that modulate the renderer, centered on the frame: 5 at 25 fps are 200 ms, about
 # a syllable. Stored priors have this number in the shape of their weights.
 MOTION_WINDOW_FRAMES = 5
+
+
+# Gain of what the mesh's points say of background: halfway between one on skin and one beside the
+# face nothing counts any more.
+BACKGROUND_GAIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -194,23 +200,29 @@ def make_frame_inputs(
     ):
         mouths.setdefault(int(row), ReferenceMouth(reference_footage.images[row], ring))
     raster = rasterize_mesh(vertices, head.faces, size, size)
+    ring = head.inner_lip_matrix @ vertices[:, :2]
+    eye_distance = head.measure_eye_distance(vertices)
     # Everything that vertices carry goes to the pixels in one pass: texture coordinates, height in
-    # the mouth's opening, and the vertices' own positions in every reference.
+    # the mouth's opening, the vertices' own positions in every reference, and whether each shows
+    # something else than the face there.
     fills_opening, height = head.mouth_filling
     attributes = [head.uv, height[:, None]]
     for row in reference_rows:
         attributes.append(
             reference_footage.vertices[row, :, :2] * (2 / reference_footage.window_size) - 1
         )
+    count = len(reference_rows)
+    far = rate_far_from_lips(vertices[:, :2], ring, eye_distance)
+    attributes.append((reference_footage.background[reference_rows] * far).T)
     carried = interpolate_attributes(raster, head.faces, np.concatenate(attributes, 1))
     # Uncovered pixels have face -1, which reads the last face: coverage takes them out again.
     inside = fills_opening[raster.face_id] & raster.coverage
-    grid = carried[..., 3:].reshape(size, size, len(reference_rows), 2).transpose(2, 0, 1, 3)
+    grid = carried[..., 3 : 3 + 2 * count].reshape(size, size, count, 2).transpose(2, 0, 1, 3)
     reference_images = reference_footage.images[reference_rows]
     interior = map_mouth_interior(
         inside,
-        head.inner_lip_matrix @ vertices[:, :2] * np.float32(2 / size) - 1,
-        head.measure_eye_distance(vertices) * 2 / size,
+        ring * np.float32(2 / size) - 1,
+        eye_distance * 2 / size,
         [mouths[int(row)] for row in reference_rows],
         grid,
         lambda: colors or measure_footage_colors(reference_footage, reference_rows, head),
@@ -218,7 +230,9 @@ def make_frame_inputs(
     grid = np.ascontiguousarray(grid)
     grid[:, interior.rows, interior.columns] = interior.positions
     grid[:, interior.seam_rows, interior.seam_columns] += interior.seam_shifts
-    shown = np.ones((len(reference_rows), size, size), np.float32)
+    shown = np.where(
+        raster.coverage, 1 - np.moveaxis(carried[..., 3 + 2 * count :], -1, 0), np.float32(1)
+    )
     shown[:, interior.rows, interior.columns] = interior.shown
     rigid = np.zeros((1, size, size), np.float32)
     rigid[0, interior.rows, interior.columns] = interior.rigid

@@ -10,14 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dubfew.references.background import DARKEST_LEVEL
+
 # Distance of a color from the middle one, in logarithms of red and blue over green, up to which it
 # counts as skin: deviations of all, and at least as much. Cheeks, neck and their shadows differ by
 # 0.03, a gray wall by 0.16.
 HUE_DEVIATIONS, MIN_HUE_LIMIT = 3.0, 0.08
 # Standard deviations of a normal distribution in its median absolute deviation.
 DEVIATIONS_PER_MEDIAN = 1.4826
-# Level below which colors are noise.
-DARKEST_LEVEL = 0.02
 
 
 def measure_hues(colors: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""Background beside a jaw: which points of the mesh lie beside the face in a reference.
+
+The mesh of a turned head reaches over the jaw, onto the wall behind it. Where all references of a
+frame do so they agree, and only the rest of the actor's footage tells that this point is skin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dubfew.utils.arrays import FloatArray
+
+# Level below which colors are noise.
+DARKEST_LEVEL = 0.02
+# Windows from which on most of them tell what a point of the mesh is.
+MIN_WINDOWS = 8
+# Difference of a point's hue from what most windows show, times brightness, up to which it is skin,
+# and from which it is something else; see `dubfew.references.skin_hue.measure_hues`.
+SKIN_DIFFERENCE, BACKGROUND_DIFFERENCE = 0.055, 0.1
+# Distance of the samples around a point, as a fraction of the window: a pixel alone is noise.
+SAMPLE_REACH = 0.012
+# Distance from the inner edge of the lips, in inter-ocular distances, from which on skin keeps its
+# hue whatever the mouth does.
+FAR_FROM_LIPS = (0.25, 0.35)
+
+
+def find_background(
+    images: NDArray[np.uint8],  # [N, S, S, 3]
+    vertices: NDArray[np.float32],  # [N, V, 3]
+) -> FloatArray:  # [N, V]
+    """Find the points of the mesh that show something else than in most windows.
+
+    Light that differs from window to window has no say: hues are compared after the difference that
+    most points of a window have is taken off.
+
+    Args:
+        images: RGB mouth windows. [N, S, S, 3]
+        vertices: projected mesh, x and y in window px. [N, V, 3]
+
+    Returns:
+        0 where a point shows what it shows in most windows, 1 where it does not; 0 for fewer than
+        ``MIN_WINDOWS`` windows. [N, V]
+    """
+    count, size = images.shape[:2]
+    if count < MIN_WINDOWS:
+        return np.zeros(vertices.shape[:2], np.float32)
+    reach = SAMPLE_REACH * size
+    colors = np.zeros((*vertices.shape[:2], 3), np.float32)
+    shifts = ((0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach))
+    rows = np.arange(count)[:, None]
+    for shift in shifts:
+        x, y = np.moveaxis(vertices[:, :, :2] + np.float32(shift), -1, 0)
+        x, y = (np.clip(values, 0, size - 1).astype(np.int64) for values in (x, y))
+        colors += images[rows, y, x]
+    colors /= len(shifts) * 255
+    inside = ((vertices[:, :, :2] >= 0) & (vertices[:, :, :2] < size)).all(-1)
+    logarithms = np.log(np.maximum(colors, DARKEST_LEVEL))
+    hues = logarithms[..., 0::2] - logarithms[..., 1:2]
+    hues[~inside] = np.nan
+    seen = inside.any(0)
+    difference = np.zeros(vertices.shape[:2], np.float32)
+    if not seen.any():
+        return difference
+    hues = hues[:, seen]
+    off = hues - np.nanmedian(hues, 0)
+    # The light of each window.
+    known = inside[:, seen].any(1)
+    off[known] -= np.nanmedian(off[known], 1, keepdims=True)
+    brightness = np.median(colors[:, seen].mean(-1), 0)
+    difference[:, seen] = np.nan_to_num(np.abs(off).max(-1) * brightness)
+    limits = BACKGROUND_DIFFERENCE - SKIN_DIFFERENCE
+    return np.clip((difference - SKIN_DIFFERENCE) / limits, 0, 1).astype(np.float32)
+
+
+def rate_far_from_lips(
+    vertices: NDArray[np.float32],  # [V, 2]
+    ring: NDArray[np.float32],  # [20, 2]
+    eye_distance: float,
+) -> FloatArray:  # [V]
+    """Rate how far points of the mesh are from the lips: 0 on them and beside, 1 far from them.
+
+    Args:
+        vertices: points, in any unit. [V, 2]
+        ring: inner edge of the lips, in the same. [20, 2]
+        eye_distance: inter-ocular distance, in the same.
+    """
+    near, far = FAR_FROM_LIPS
+    nearest = np.linalg.norm(vertices[:, None] - ring[None], axis=-1).min(1) / eye_distance
+    return np.clip((nearest - near) / (far - near), 0, 1).astype(np.float32)
