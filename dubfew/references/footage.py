@@ -72,7 +72,13 @@ class Footage:
 
     @cached_property
     def background(self) -> FloatArray:
-        """Return which points of the mesh lie beside the face: see `find_background`. [N, V]"""
+        """Return which points of the mesh lie beside the face: see `find_background`. [N, V]
+
+        Windows that are read from the disk as needed, as those of a training on many people, are
+        not read for this: there no point counts as background.
+        """
+        if not isinstance(self.images, np.ndarray):
+            return np.zeros(self.vertices.shape[:2], np.float32)
         return find_background(self.images, self.vertices)
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
