@@ -47,10 +47,10 @@ def find_background(
         return np.zeros(vertices.shape[:2], np.float32)
     reach = SAMPLE_REACH * size
     colors = np.zeros((*vertices.shape[:2], 3), np.float32)
-    shifts = ((0, 0), (-reach, 0), (reach, 0), (0, -reach), (0, reach))
+    shifts = reach * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)], np.float32)
     rows = np.arange(count)[:, None]
     for shift in shifts:
-        x, y = np.moveaxis(vertices[:, :, :2] + np.float32(shift), -1, 0)
+        x, y = np.moveaxis(vertices[:, :, :2] + shift, -1, 0)
         x, y = (np.clip(values, 0, size - 1).astype(np.int64) for values in (x, y))
         colors += images[rows, y, x]
     colors /= len(shifts) * 255
