@@ -35,6 +35,9 @@ AROUND_LIPS, KEPT_AROUND_LIPS = 0.7, 0.5
 # frames that follow are. Curtains of the color of skin have 0.15 to 0.68, shadows of blinds 0.73,
 # thick smoke 0.81, film of heads that turn 0.88.
 HIDDEN_CHIN, SHOWN_CHIN = 0.7, 0.76
+# Correlation from which on one such frame is not enough: a wide smile in a quick turn has 0.67 in
+# one frame between clean ones.
+DOUBTFUL_CHIN = 0.6
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
 # Frames in a row from which things before the face are reported: captions and microphones stay for
@@ -58,6 +61,8 @@ class ThingTracker:
         self.hides_mouth = False
         self.overlaid = 0
         self.hidden = 0
+        # Whether the chin of the last frame was hardly one.
+        self._chin_is_doubtful = False
         self._last_overlay: Overlay | None = None
         # Frames since something was found, and frames in a row that something lies over the face.
         self._lost_frames = 0
@@ -145,7 +150,10 @@ class ThingTracker:
     ) -> bool:
         """Tell whether something certainly hides the mouth."""
         stays = self.hides_mouth and goes_on
-        if chin is not None and chin < (SHOWN_CHIN if stays else HIDDEN_CHIN):
+        was_doubtful = self._chin_is_doubtful and goes_on
+        self._chin_is_doubtful = chin is not None and chin < HIDDEN_CHIN
+        limit = HIDDEN_CHIN if was_doubtful else DOUBTFUL_CHIN
+        if chin is not None and chin < (SHOWN_CHIN if stays else limit):
             return True
         if look is not None:
             # A thing of the color of skin has no outline that could be kept.

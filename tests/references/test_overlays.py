@@ -32,6 +32,7 @@ from dubfew.references.thing_tracking import (
     MAX_LOST_FRAMES,
     MIN_REPORTED_FRAMES,
     SHOWN_LIPS,
+    ThingTracker,
 )
 from tests.data.people import toy_footage
 
@@ -345,3 +346,18 @@ def test_a_curtain_of_the_color_of_skin_leaves_the_frame(monkeypatch):
     tracker = LightTracker()
     tracker.match(inputs, 0, view, lambda: None)
     assert tracker.opacity == 1
+
+
+def test_one_doubtful_chin_between_clean_ones_leaves_no_frame(sample):
+    """Chins that are certainly none leave theirs at once, and doubtful ones from the second on."""
+
+    def leave(*chins: float) -> list[bool]:
+        tracker, left = ThingTracker(), []
+        for number, chin in enumerate(chins):
+            tracker.finish_frame(None, sample.inputs, None, number > 0, chin)
+            left.append(tracker.hides_mouth)
+        return left
+
+    assert leave(0.95, 0.67, 0.95, 0.67) == [False] * 4
+    assert leave(0.95, 0.67, 0.67, 0.74, 0.8) == [False, False, True, True, False]
+    assert leave(0.95, 0.5, 0.74, 0.8) == [False, True, True, False]
