@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dubfew.errors import ShapeError
-from dubfew.references.background import find_background
+from dubfew.references.background_points import find_background_points
 from dubfew.utils.arrays import FloatArray
 
 # Arrays of `Footage` in the order of its fields. Files store them under these names
@@ -71,15 +71,15 @@ class Footage:
         return int(self.images.shape[1])
 
     @cached_property
-    def background(self) -> FloatArray:
-        """Return which points of the mesh lie beside the face: see `find_background`. [N, V]
+    def background_points(self) -> FloatArray:
+        """Return which points of the mesh lie beside the face: see `find_background_points`. [N, V]
 
         Windows that are read from the disk as needed, as those of a training on many people, are
         not read for this: there no point counts as background.
         """
         if not isinstance(self.images, np.ndarray):
             return np.zeros(self.vertices.shape[:2], np.float32)
-        return find_background(self.images, self.vertices)
+        return find_background_points(self.images, self.vertices)
 
     def select_frames(self, rows: NDArray | Sequence[int]) -> Footage:
         """Return only these rows, in this order.

@@ -18,7 +18,7 @@ from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
 from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
-from dubfew.references.background import rate_far_from_lips
+from dubfew.references.background_points import rate_far_from_lips
 from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
 from dubfew.references.mouth_cavity import measure_mouth_colors
@@ -213,7 +213,7 @@ def make_frame_inputs(
         )
     count = len(reference_rows)
     far = rate_far_from_lips(vertices[:, :2], ring, eye_distance)
-    attributes.append((reference_footage.background[reference_rows] * far).T)
+    attributes.append((reference_footage.background_points[reference_rows] * far).T)
     carried = interpolate_attributes(raster, head.faces, np.concatenate(attributes, 1))
     # Uncovered pixels have face -1, which reads the last face: coverage takes them out again.
     inside = fills_opening[raster.face_id] & raster.coverage

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dubfew.references.background import DARKEST_LEVEL
+from dubfew.references.background_points import DARKEST_LEVEL
 
 # Distance of a color from the middle one, in logarithms of red and blue over green, up to which it
 # counts as skin: deviations of all, and at least as much. Cheeks, neck and their shadows differ by

@@ -9,7 +9,11 @@ import torch
 
 from dubfew.data.samples import make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
-from dubfew.references.background import MIN_WINDOWS, find_background, rate_far_from_lips
+from dubfew.references.background_points import (
+    MIN_WINDOWS,
+    find_background_points,
+    rate_far_from_lips,
+)
 from tests.data.people import toy_footage
 
 SKIN, WALL, BEARD = (200, 140, 110), (150, 150, 150), (120, 118, 116)
@@ -28,25 +32,25 @@ def test_a_wall_of_few_windows_is_found_and_a_gray_beard_is_not() -> None:
     images[3:6, :, 42:] = WALL
     expected = np.zeros((12, 4), np.float32)
     expected[3:6, 2] = 1
-    np.testing.assert_array_equal(find_background(images, vertices), expected)
+    np.testing.assert_array_equal(find_background_points(images, vertices), expected)
 
 
 def test_another_light_is_no_background() -> None:
     images, vertices = make_windows(12)
     images[7] = images[7] * np.array([1.0, 0.9, 0.7])  # a warm lamp
     images[8] = images[8] * 0.5
-    assert not find_background(images, vertices).any()
+    assert not find_background_points(images, vertices).any()
 
 
 def test_few_windows_tell_nothing() -> None:
     images, vertices = make_windows(MIN_WINDOWS - 1)
     images[2, :, 42:] = WALL
-    assert not find_background(images, vertices).any()
+    assert not find_background_points(images, vertices).any()
 
 
 def test_points_outside_of_all_windows_tell_nothing() -> None:
     images, vertices = make_windows(12)
-    assert not find_background(images, vertices + 500).any()
+    assert not find_background_points(images, vertices + 500).any()
 
 
 def test_lips_keep_their_hue_to_themselves() -> None:

@@ -25,7 +25,7 @@ SAMPLE_REACH = 0.012
 FAR_FROM_LIPS = (0.25, 0.35)
 
 
-def find_background(
+def find_background_points(
     images: NDArray[np.uint8],  # [N, S, S, 3]
     vertices: NDArray[np.float32],  # [N, V, 3]
 ) -> FloatArray:  # [N, V]
