@@ -18,6 +18,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.render.options import RenderOptions
 from dubfew.render.tasks import FrameTask
 from dubfew.utils.files import sha256_file
+from dubfew.utils.smoothstep import smoothstep
 
 # Frames at either end of a passage over which the pictures of the earlier output fade into the new
 # ones. Two frames hide what is left of a jump; more would show two mouths at once.
@@ -195,8 +196,8 @@ def blend_into_passage(
         corrected: motion of this render. N rows
         weights: weight of the corrected motion, see `passage_weights`. [N]
     """
-    # Smoothstep: the motion starts and ends without a change of speed.
-    share = (weights * weights * (3 - 2 * weights))[:, None, None]
+    # The motion starts and ends without a change of speed.
+    share = smoothstep(0, 1, weights)[:, None, None]
     difference = corrected.displacement - plain.displacement
     return MouthMotion(plain.displacement + share * difference, corrected.times)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dubfew.reconstruction.track import FLAG_NO_FACE, Track
+from dubfew.utils.smoothstep import smoothstep
 
 # Frames beside an unpainted frame over which the mouth eases from the scene's own motion to the new
 # one. 5 frames are 0.2 s at 25 fps, about a syllable; fewer show a jump, more hide the new speech.
@@ -54,8 +55,8 @@ def blend_mouth_motion(
     Returns:
         ``new_motion`` with blended jaw and expression.
     """
-    # Smoothstep: the motion starts and ends without a change of speed.
-    share = (weight * weight * (3 - 2 * weight))[:, None]
+    # The motion starts and ends without a change of speed.
+    share = smoothstep(0, 1, weight)[:, None]
     return replace(
         new_motion,
         jaw=scene_motion.jaw + share * (new_motion.jaw - scene_motion.jaw),

@@ -20,6 +20,7 @@ from dubfew.speech.parameter_style import ParameterStyle
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
+from dubfew.utils.smoothstep import smoothstep
 
 # Version of the stored form. Version 1 had one gain per direction.
 STYLE_FORMAT_VERSION = 2
@@ -152,8 +153,8 @@ class SpeakingStyle:
     ) -> NDArray[np.float32]:  # [N, P, 3]
         """Compute the displacement by which the style opens lips that are predicted to close."""
         closed_gap = predicted.aperture()
-        is_closed = 1 - _smoothstep(closed_gap, _CLOSED_GAP_RANGE)
-        is_spoken = _smoothstep(_widest_gap_near(predicted), _SPOKEN_GAP_RANGE)
+        is_closed = 1 - smoothstep(*_CLOSED_GAP_RANGE, closed_gap)
+        is_spoken = smoothstep(*_SPOKEN_GAP_RANGE, _widest_gap_near(predicted))
         excess = np.maximum(styled.aperture() - np.maximum(closed_gap, 0), 0)
         # The smallest change within the space that makes a gap of 1.
         times = np.zeros(len(self.basis))
@@ -369,12 +370,6 @@ def _widest_gap_near(motion: MouthMotion) -> NDArray[np.float64]:  # [N]
     step = float(np.median(np.diff(motion.times)))
     reach = max(1, round(_SPOKEN_REACH_SECONDS / step)) if step > 0 else 1
     return maximum_filter1d(motion.aperture().astype(np.float64), 2 * reach + 1)
-
-
-def _smoothstep(values: NDArray, edges: tuple[float, float]) -> NDArray:
-    """Rise from 0 at the first edge to 1 at the second, with a continuous slope."""
-    t = np.clip((values - edges[0]) / (edges[1] - edges[0]), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def compress_gaps(

@@ -14,6 +14,7 @@ from dubfew.synthetic.eyes import close_eyelids
 from dubfew.synthetic.parts import NUM_FACE_VERTICES
 from dubfew.synthetic.person import SyntheticPerson
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.smoothstep import smoothstep
 
 # Height of the face's middle in head space, m: it is put in the picture's middle.
 FACE_CENTER_Y_METERS = -0.034
@@ -160,8 +161,8 @@ def _sample_blinks(rng: np.random.Generator, times: NDArray) -> FloatArray:
         down = np.clip(1 + after / BLINK_DOWN_SECONDS, 0, 1)
         up = np.clip(1 - (after - BLINK_SHUT_SECONDS) / BLINK_UP_SECONDS, 0, 1)
         shape = np.where(after < 0, down, np.where(after < BLINK_SHUT_SECONDS, 1.0, up))
-        # A smooth step: lids do not start or stop abruptly.
-        closed = np.maximum(closed, shape * shape * (3 - 2 * shape))
+        # Lids do not start or stop abruptly.
+        closed = np.maximum(closed, smoothstep(0, 1, shape))
         moment += rng.uniform(1.6, 5.0)
     return closed.astype(np.float32)
 

@@ -19,6 +19,7 @@ from dubfew.errors import DubfewError
 from dubfew.motion.mouth_motion import MouthMotion, mouth_point_rows
 from dubfew.reconstruction.heads.landmark_indices import INNER_LIPS, MOUTH_POINTS
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.smoothstep import smoothstep
 
 # Time over which an edit eases in and out, s: two frames at 25 frames a second. Lips close in about
 # as long; a longer ease would reach into the neighboring sounds.
@@ -168,8 +169,8 @@ class MotionEdit:
         end = math.inf if self.end is None else self.end
         away = np.maximum(np.maximum(start - times, times - end), 0.0)
         share = np.clip(1 - away / ease, 0.0, 1.0) if ease > 0 else (away == 0).astype(float)
-        # Smoothstep: the motion starts and ends without a change of speed.
-        return (share * share * (3 - 2 * share)).astype(np.float32)
+        # The motion starts and ends without a change of speed.
+        return smoothstep(0, 1, share).astype(np.float32)
 
 
 def apply_edits(

@@ -20,6 +20,7 @@ from dubfew.reconstruction.crop import (
 )
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
+from dubfew.utils.smoothstep import smoothstep
 
 # Width of the fade at the edge of a painting, as a fraction of the crop's width: a fade of 8 px in
 # a crop of 256 px hides a step of light, and leaves the lips of a small face opaque.
@@ -162,8 +163,7 @@ class CropLayout:
             # Distances to the nearest pixel outside, from a pixel's center to its edge.
             inside = np.pad(self.render_mask(geometry, row), 1)
             distance = np.clip(distance_transform_edt(inside)[1:-1, 1:-1] - 0.5, 0, None)
-            t = np.clip(distance / feather, 0, 1)
-            return (t * t * (3 - 2 * t)).astype(np.float32)
+            return smoothstep(0, feather, distance).astype(np.float32)
         hull = self.to_crop(geometry.paste_hulls[row], geometry.boxes[row])
         if self.fade == "gaussian":
             inside = render_soft_mask(hull, 1e-3, 0.0, 0.0, 1.0, self.height, self.width) > 0
