@@ -77,7 +77,7 @@ class FaceLandmarker(_MediapipeGraph):
 
     def detect_all(self, rgb: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Find the landmarks of all faces in an RGB image [H, W, 3]; px. [478, 3] each"""
-        faces = self._graph.process({"image": _share_picture(rgb)}).multi_face_landmarks
+        faces = self._graph.process(_share_picture(rgb)).multi_face_landmarks
         height, width = rgb.shape[:2]
         # MediaPipe's coordinates are fractions of the image; z has the scale of x.
         scale = np.array([width, height, width], np.float32)
@@ -114,7 +114,7 @@ class FaceCounter(_MediapipeGraph):
 
     def __call__(self, rgb: NDArray[np.uint8]) -> int:
         """Count the faces in an RGB image [H, W, 3]."""
-        return len(self._graph.process({"image": _share_picture(rgb)}).detections or ())
+        return len(self._graph.process(_share_picture(rgb)).detections or ())
 
 
 def _share_picture(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

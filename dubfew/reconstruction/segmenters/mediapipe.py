@@ -35,7 +35,7 @@ class MediapipeSegmenter:
         self, rgb: NDArray[np.uint8], landmarks: FloatArray | None = None
     ) -> FaceSegmentation:
         """Segment an image [H, W, 3]; ``landmarks`` are not used."""
-        mask = self._graph.process({"image": np.ascontiguousarray(rgb)}).segmentation_mask
+        mask = self._graph.process(np.ascontiguousarray(rgb)).segmentation_mask
         person = np.asarray(mask, np.float32)
         return FaceSegmentation({"background": 1 - person, "person": person})
 
