@@ -47,7 +47,7 @@ STAGES = {
     ),
     "speech and motion": ("dubfew.render.scene:drive_scene",),
     "inputs": (
-        "dubfew.render.prediction:MouthPredictor.prepare_batch",
+        "dubfew.render.prediction:MouthPredictor.make_batch",
         "dubfew.render.streaming:choose_references",
         "dubfew.render.streaming:compute_track_geometry",
     ),

@@ -73,6 +73,7 @@ from dubfew.render.streaming import (
     WAITING_FRAMES,
     composite_frames,
     make_frame_tasks,
+    match_frames,
     predict_frames,
     prepare_frames,
 )
@@ -519,8 +520,11 @@ def _write_cast(
                 prepared = threads.enter_context(
                     closing(prefetch(prepare_frames(tasks, each.predictor), PREPARED_BATCHES))
                 )
+                matched = threads.enter_context(
+                    closing(prefetch(match_frames(prepared, each.predictor), PREPARED_BATCHES))
+                )
                 predicted = threads.enter_context(
-                    closing(prefetch(predict_frames(prepared, each.predictor)))
+                    closing(prefetch(predict_frames(matched, each.predictor)))
                 )
                 frames = threads.enter_context(
                     closing(prefetch(composite_frames(predicted, compositor), WAITING_FRAMES))

@@ -66,17 +66,18 @@ class PreparedBatch:
 
     Attributes:
         tasks: the frames. B of them
-        windows: what they show around the mouth, in the light of the actor. [B, S, S, 3]
+        windows: what they show around the mouth, in the scene's light and, once that is matched, in
+            the actor's. [B, S, S, 3]
         meshes: their meshes, px of the windows. [B, V, 3]
         inputs: inputs of the renderer, on its device.
-        lights: what was found of each frame.
+        lights: what was found of each frame; none before the light is matched.
     """
 
     tasks: Sequence[FrameTask]
     windows: NDArray[np.uint8]
     meshes: NDArray[np.float32]
     inputs: RenderInputs
-    lights: Sequence[_FrameLight]
+    lights: Sequence[_FrameLight] = ()
 
 
 class MouthPredictor:
@@ -109,8 +110,12 @@ class MouthPredictor:
         self.head = head
         self.align_meshes = align_meshes
         self.match_light = match_light
-        # Two threads may work at once, see `prepare_batch`.
-        self._preparation_timer, self._network_timer = StageTimer(), StageTimer()
+        # Three threads may work at once, see `make_batch`.
+        self._timers = self._inputs_timer, self._light_timer, self._network_timer = (
+            StageTimer(),
+            StageTimer(),
+            StageTimer(),
+        )
         self.light = LightTracker()
         # Why frames stay as they are although the track has a face, by their rows.
         self.left_rows: dict[int, str] = {}
@@ -134,7 +139,7 @@ class MouthPredictor:
     @property
     def seconds(self) -> dict[str, float]:
         """Return the seconds that each stage has taken so far."""
-        return {**self._preparation_timer.seconds, **self._network_timer.seconds}
+        return {stage: value for each in self._timers for stage, value in each.seconds.items()}
 
     def predict_batch(self, tasks: Sequence[FrameTask]) -> list[PredictedFrame]:
         """Prepare some frames and run the network on them.
@@ -147,24 +152,41 @@ class MouthPredictor:
         """
         return self.predict_prepared(self.prepare_batch(tasks))
 
-    @torch.inference_mode()
     def prepare_batch(self, tasks: Sequence[FrameTask]) -> PreparedBatch:
         """Make the network's inputs of some frames, in the light of the actor's footage.
 
-        One thread may prepare batches while another predicts earlier ones.
+        Args:
+            tasks: frames to paint, at least one, in the order of the video.
+        """
+        return self.match_batch(self.make_batch(tasks))
+
+    @torch.inference_mode()
+    def make_batch(self, tasks: Sequence[FrameTask]) -> PreparedBatch:
+        """Make the network's inputs of some frames, in the light of the scene.
+
+        One thread may make batches while a second one matches the light of earlier ones, and a
+        third predicts those before.
 
         Args:
             tasks: frames to paint, at least one, in the order of the video.
         """
         size = self.references.windows.window_size
-        with self._preparation_timer.measure("inputs"):
+        with self._inputs_timer.measure("inputs"):
             # Windows as the frames show them, and meshes in pixels of these windows.
             windows = np.stack([_crop_task_window(task, size) for task in tasks])
             meshes = np.stack([t.geometry.vertices_in_window(t.geometry_row, size) for t in tasks])
-            inputs = self._make_inputs(tasks, windows, meshes)
-        with self._preparation_timer.measure("light"):
-            inputs, windows, lights = self._match_light(tasks, windows, inputs)
-        return PreparedBatch(tasks, windows, meshes, inputs, lights)
+            return PreparedBatch(tasks, windows, meshes, self._make_inputs(tasks, windows, meshes))
+
+    @torch.inference_mode()
+    def match_batch(self, batch: PreparedBatch) -> PreparedBatch:
+        """Bring a batch into the light of the actor's footage.
+
+        Args:
+            batch: as `make_batch` makes it, in the order of the video.
+        """
+        with self._light_timer.measure("light"):
+            inputs, windows, lights = self._match_light(batch.tasks, batch.windows, batch.inputs)
+        return replace(batch, inputs=inputs, windows=windows, lights=lights)
 
     @torch.inference_mode()
     def predict_prepared(self, batch: PreparedBatch) -> list[PredictedFrame]:

@@ -26,6 +26,7 @@ from dubfew.render.streaming import (
     WAITING_FRAMES,
     composite_frames,
     make_frame_tasks,
+    match_frames,
     predict_frames,
     prepare_frames,
 )
@@ -123,7 +124,8 @@ class ScenePainter:
                     PREPARED_BATCHES,
                 )
             ) as prepared,
-            closing(prefetch(predict_frames(prepared, self._predictor))) as predicted,
+            closing(prefetch(match_frames(prepared, self._predictor), PREPARED_BATCHES)) as matched,
+            closing(prefetch(predict_frames(matched, self._predictor))) as predicted,
             closing(
                 prefetch(composite_frames(predicted, self._compositor), WAITING_FRAMES)
             ) as composited,

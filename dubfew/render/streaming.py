@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ GEOMETRY_BLOCK_FRAMES = 64
 NETWORK_BATCH_FRAMES = 4
 # Frames that wait behind decoding, and behind compositing: a frame of 1080p has 3 MB, one of 4K 12.
 WAITING_FRAMES = 2
-# Batches that wait for the network. One keeps it busy; each has 12 MB of inputs.
+# Batches that wait for the match of light, and for the network. One keeps them busy; each has 12 MB
+# of inputs.
 PREPARED_BATCHES = 1
 # Frames that wait for a batch at most, with the untouched ones among them: a long stretch without a
 # face must not fill the memory.
@@ -140,8 +141,9 @@ class FrameBatch:
 
     Attributes:
         items: frames and tasks.
-        prepared: the tasks, prepared for the network; None if there are none, and for painting
-            renderers, which prepare windows of frames by themselves.
+        prepared: the tasks, prepared for the network but for their light, until `match_frames`
+            has matched it; None if there are none, and for painting renderers, which prepare
+            windows of frames by themselves.
     """
 
     items: list[Frame | FrameTask]
@@ -151,7 +153,7 @@ class FrameBatch:
 def prepare_frames(
     items: Iterable[Frame | FrameTask], predictor: MouthPredictor | PaintingPredictor
 ) -> Generator[FrameBatch, None, None]:
-    """Prepare tasks for the network in small batches; untouched frames go with them.
+    """Prepare tasks in small batches, all but their light; untouched frames go with them.
 
     Args:
         items: frames and tasks, see `make_frame_tasks`.
@@ -185,7 +187,25 @@ def prepare_frames(
 def _prepare_pending(pending: list[Frame | FrameTask], predictor: MouthPredictor) -> FrameBatch:
     """Prepare one batch, which may have no tasks."""
     tasks = [item for item in pending if isinstance(item, FrameTask)]
-    return FrameBatch(pending, predictor.prepare_batch(tasks) if tasks else None)
+    return FrameBatch(pending, predictor.make_batch(tasks) if tasks else None)
+
+
+def match_frames(
+    batches: Iterable[FrameBatch], predictor: MouthPredictor | PaintingPredictor
+) -> Generator[FrameBatch, None, None]:
+    """Bring prepared batches into the light of the actor's footage.
+
+    Args:
+        batches: see `prepare_frames`.
+        predictor: the network.
+
+    Yields:
+        The same batches, ready for the network.
+    """
+    for batch in batches:
+        if batch.prepared is not None and not isinstance(predictor, PaintingPredictor):
+            batch = replace(batch, prepared=predictor.match_batch(batch.prepared))
+        yield batch
 
 
 def predict_frames(
@@ -194,7 +214,7 @@ def predict_frames(
     """Predict the mouths of prepared batches; untouched frames pass in their order.
 
     Args:
-        batches: see `prepare_frames`.
+        batches: see `match_frames`.
         predictor: the network.
 
     Yields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from dubfew.render.streaming import (
     MAX_PENDING_FRAMES,
     NETWORK_BATCH_FRAMES,
     composite_frames,
+    match_frames,
     predict_frames,
     prepare_frames,
 )
@@ -23,12 +25,21 @@ class NumberPredictor:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def prepare_batch(self, tasks):
+    def make_batch(self, tasks):
         self.batches.append(len(tasks))
         return tasks
 
+    def match_batch(self, tasks):
+        return [replace(task, shot=-1) for task in tasks]
+
     def predict_prepared(self, tasks):
+        assert all(task.shot == -1 for task in tasks)  # their light was matched
         return [PredictedFrame(task, task.frame) for task in tasks]
+
+
+def predict(items, predictor):
+    """All stages up to the network."""
+    return predict_frames(match_frames(prepare_frames(items, predictor), predictor), predictor)
 
 
 def task(number: int) -> FrameTask:
@@ -48,7 +59,7 @@ def task(number: int) -> FrameTask:
 def test_items_keep_their_order(faces: str, batches: list[int]) -> None:
     predictor = NumberPredictor()
     items = [task(number) if face == "x" else number for number, face in enumerate(faces)]
-    predicted = list(predict_frames(prepare_frames(items, predictor), predictor))
+    predicted = list(predict(items, predictor))
     assert predictor.batches == batches
     assert [isinstance(item, PredictedFrame) for item in predicted] == [f == "x" for f in faces]
     for number, item in enumerate(predicted):
@@ -66,7 +77,7 @@ def test_a_batch_begins_with_a_shot() -> None:
         FrameTask(number, None, 0, None, None, None, shot=ord(shot))
         for number, shot in enumerate(shots)
     ]
-    predicted = list(predict_frames(prepare_frames(tasks, predictor), predictor))
+    predicted = list(predict(tasks, predictor))
     assert predictor.batches == [4, 2, 4, 1, 1]
     assert [item.prediction for item in predicted] == list(range(len(shots)))
 
@@ -80,7 +91,7 @@ def test_frames_without_a_face_do_not_pile_up() -> None:
             yield number
 
     predictor = NumberPredictor()
-    first = next(predict_frames(prepare_frames(frames(), predictor), predictor))
+    first = next(predict(frames(), predictor))
     assert first == 0
     assert len(taken) == MAX_PENDING_FRAMES > NETWORK_BATCH_FRAMES
 

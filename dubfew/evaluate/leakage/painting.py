@@ -22,7 +22,7 @@ from dubfew.render.background import BackgroundPreserver
 from dubfew.render.compositing import MouthCompositor
 from dubfew.render.painting import DrivingSound, PaintingPredictor
 from dubfew.render.prediction import MouthPredictor
-from dubfew.render.streaming import predict_frames, prepare_frames
+from dubfew.render.streaming import match_frames, predict_frames, prepare_frames
 from dubfew.render.tasks import FrameTask, PredictedFrame, ReferenceSet
 
 # Part of the picture that the mean head fills; the rest is a margin.
@@ -107,9 +107,10 @@ def paint_mouth(
         )
         for row, frame in enumerate(scene.frames)
     ]
+    batches = match_frames(prepare_frames(tasks, predictor), predictor)
     return [
         compositor.composite(predicted).to_rgb()
-        for predicted in predict_frames(prepare_frames(tasks, predictor), predictor)
+        for predicted in predict_frames(batches, predictor)
         if isinstance(predicted, PredictedFrame)
     ]
 
