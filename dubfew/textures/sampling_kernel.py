@@ -22,42 +22,44 @@ def sample_with_kernel(texture: Tensor, uv: Tensor, mask: Tensor) -> Tensor:
         mask: True where the mesh covers the pixel. [B, H, W]
 
     Returns:
-        Features, zero where ``mask`` is False. [B, C, H, W]
+        Features, zero where ``mask`` is False; channels last in memory. [B, C, H, W]
     """
-    batch, channels = texture.shape[:2]
-    sampled = torch.empty(batch, channels, *uv.shape[1:3])
-    for row in range(batch):
+    sampled = torch.empty(*uv.shape[:3], texture.shape[1])
+    for row in range(len(texture)):
         _sample_kernel(
             to_array(texture[row].permute(1, 2, 0)),
             to_array(uv[row]),
             to_array(mask[row]),
             sampled[row].numpy(),
         )
-    return sampled
+    return sampled.permute(0, 3, 1, 2)
 
 
 @njit_cached_fast
 def _sample_kernel(texture, uv, mask, sampled):
-    """Fill ``sampled`` [C, H, W] from a texture [Ht, Wt, C]."""
+    """Fill ``sampled`` [H, W, C] from a texture [Ht, Wt, C]."""
     height, width, channels = texture.shape
     right, low = np.float32(width - 1), np.float32(height - 1)
-    mixed = np.empty(channels, np.float32)
+    texels, features = texture.reshape(-1), sampled.reshape(-1)
+    count = np.uint64(channels)
     for row in range(uv.shape[0]):
         for column in range(uv.shape[1]):
+            # Unsigned: numba would look at each index for a negative one.
+            place = np.uint64((row * uv.shape[1] + column) * channels)
             if not mask[row, column]:
-                for c in range(channels):
-                    sampled[c, row, column] = ZERO
+                for c in range(count):
+                    features[place + c] = ZERO
                 continue
             x = min(max(uv[row, column, 0] * np.float32(width) - HALF, ZERO), right)
             y = min(max(uv[row, column, 1] * np.float32(height) - HALF, ZERO), low)
             x0, y0 = int(x), int(y)
-            x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
             across, down = x - np.float32(x0), y - np.float32(y0)
-            for c in range(channels):
-                upper = texture[y0, x0, c]
-                upper += across * (texture[y0, x1, c] - upper)
-                lower = texture[y1, x0, c]
-                lower += across * (texture[y1, x1, c] - lower)
-                mixed[c] = upper + down * (lower - upper)
-            for c in range(channels):
-                sampled[c, row, column] = mixed[c]
+            start = np.uint64((y0 * width + x0) * channels)
+            beside = start + np.uint64(channels if x0 < width - 1 else 0)
+            below = np.uint64(width * channels if y0 < height - 1 else 0)
+            for c in range(count):
+                upper = texels[start + c]
+                upper += across * (texels[beside + c] - upper)
+                lower = texels[start + below + c]
+                lower += across * (texels[beside + below + c] - lower)
+                features[place + c] = upper + down * (lower - upper)

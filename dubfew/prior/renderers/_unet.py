@@ -307,7 +307,9 @@ class BlendingUNet(UNetRenderer):
             x = self._get_layer("decode", level)(joined, style)
         joined = _join_levels(self.join0, x, skips[0])
         top = _normalize_and_activate(self.decode0(_normalize_and_activate(joined)))
-        return cast(Tensor, self.leave(top))
+        if torch.is_grad_enabled() or not isinstance(self.leave, nn.Conv2d):
+            return cast(Tensor, self.leave(top))
+        return _mix_channels(top, self.leave.weight, self.leave.bias)
 
 
 def make_network_input(inputs: RenderInputs, texture: Tensor, warped: WarpedReferences) -> Tensor:
@@ -476,5 +478,22 @@ def _join_levels(layer: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
         return cast(Tensor, layer(torch.cat([F.interpolate(x, scale_factor=2), skip], 1)))
     # The same with fewer products: pixels that are repeated have the same product.
     below, beside = layer.weight.split([x.shape[1], skip.shape[1]], 1)
-    repeated = F.interpolate(F.conv2d(x, below, layer.bias), scale_factor=2)
-    return F.conv2d(skip, beside).add_(repeated)
+    repeated = F.interpolate(_mix_channels(x, below, layer.bias), scale_factor=2)
+    return _mix_channels(skip, beside).add_(repeated)
+
+
+def _mix_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve with a kernel of one pixel, as one product of matrices without gradients.
+
+    On one thread torch's convolution copies features that have channels last to and fro.
+
+    Args:
+        x: features. [B, C, s, s]
+        weight: kernel. [D, C, 1, 1]
+        bias: what is added. [D]
+
+    Returns:
+        Features, channels last in memory. [B, D, s, s]
+    """
+    mixed = F.linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias)
+    return mixed.permute(0, 3, 1, 2)

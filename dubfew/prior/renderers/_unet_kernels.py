@@ -46,24 +46,28 @@ def stack_network_input(
         warped: references in the pose of the scene.
         gains: those on colors, on differences and on the mouth's opening.
         max_log2_minification: largest minification that is distinguished, as a power of two.
+
+    Returns:
+        The input, channels last in memory, as convolutions on CPUs take it. [B, N, S, S]
     """
     count, size = inputs.sampling_grid.shape[1], inputs.sampling_grid.shape[2]
     batch, features = texture.shape[:2]
-    stacked = torch.empty(batch, 6 * count + features + 15, size, size)
+    stacked = torch.empty(batch, size, size, 6 * count + features + 15)
+    ratios = torch.empty(batch, size, size, count)
     arguments: list[Any] = [
         to_array(values)
         for values in (
             inputs.scene, inputs.alpha, inputs.mesh_mask, inputs.mouth_interior, inputs.uv,
             inputs.sampling_grid, warped.surroundings, warped.colors, warped.color_correction,
-            texture,
+            texture.permute(0, 2, 3, 1),
         )
     ]  # fmt: skip
     arguments += [np.float32(gain) for gain in (*gains, 2.0**max_log2_minification)]
-    _stack_kernel(*[*arguments, stacked.numpy()])
+    _stack_kernel(*[*arguments, ratios.numpy(), stacked.numpy()])
     # The ratios of areas: the logarithm of all at once is much faster than one by one.
-    ratios = stacked[:, 5 * count + 13 : 6 * count + 13]
-    ratios.log2_().neg_().mul_(inputs.mesh_mask)
-    return stacked
+    mesh = inputs.mesh_mask.permute(0, 2, 3, 1)
+    stacked[..., 5 * count + 13 : 6 * count + 13] = ratios.log2_().mul_(-mesh)
+    return stacked.permute(0, 3, 1, 2)
 
 
 def pack_output(
@@ -107,62 +111,57 @@ def pack_output(
 @njit_cached
 def _stack_kernel(
     scene, alpha, mesh, interior, uv, grid, surroundings, colors, correction, texture,
-    color_gain, difference_gain, interior_gain, most, out,
+    color_gain, difference_gain, interior_gain, most, ratios, out,
 ):  # fmt: skip
-    """Fill ``out`` [B, N, S, S]; minification as a ratio of areas."""
+    """Fill ``ratios`` of areas [B, S, S, K] and all of ``out`` [B, S, S, N] but those."""
     batch, count, size = grid.shape[0], grid.shape[1], grid.shape[2]
+    features = texture.shape[3]
     step = TWO / np.float32(size)
     inverse_area = ONE / (step * step)
     least = ONE / most
     for b in range(batch):
         for y in range(size):
             beside = min(y, size - 2)  # the last row has the difference of the one before
-            for c in range(3):
-                for x in range(size):
-                    inside = ONE if alpha[b, 0, y, x] > ZERO else ZERO
+            own_y = (np.float32(y) + HALF) * step - ONE
+            for x in range(size):
+                pixel = out[b, y, x]
+                covered = mesh[b, 0, y, x]
+                inside = ONE if alpha[b, 0, y, x] > ZERO else ZERO
+                outside = (ONE - inside) * covered * difference_gain
+                for c in range(3):
                     seen, best = scene[b, c, y, x], colors[b, 0, c, y, x]
                     filled = seen + inside * surroundings[b, c, y, x]
-                    outside = (ONE - inside) * mesh[b, 0, y, x]
-                    out[b, c, y, x] = (filled - HALF) * color_gain
-                    out[b, 3 + c, y, x] = (best - HALF) * color_gain
-                    out[b, 3 * count + 3 + c, y, x] = (seen - best) * outside * difference_gain
-                    light = correction[b, 0, c, y, x]
-                    out[b, 3 * count + 6 + c, y, x] = light * difference_gain
-                for k in range(1, count):
-                    for x in range(size):
-                        difference = colors[b, k, c, y, x] - colors[b, 0, c, y, x]
-                        out[b, 3 * k + 3 + c, y, x] = difference * difference_gain
-            place = 3 * count + 9
-            for x in range(size):
-                covered = mesh[b, 0, y, x]
-                out[b, place, y, x] = ONE if alpha[b, 0, y, x] > ZERO else -ONE
-                out[b, place + 1, y, x] = covered * TWO - ONE
-                out[b, place + 2, y, x] = (uv[b, y, x, 0] * TWO - ONE) * covered
-                out[b, place + 3, y, x] = (uv[b, y, x, 1] * TWO - ONE) * covered
-            place += 4
-            own_y = (np.float32(y) + HALF) * step - ONE
-            for k in range(count):
-                for x in range(size):
-                    gain = mesh[b, 0, y, x] * color_gain
-                    own_x = (np.float32(x) + HALF) * step - ONE
-                    out[b, place + 2 * k, y, x] = (grid[b, k, y, x, 0] - own_x) * gain
-                    out[b, place + 2 * k + 1, y, x] = (grid[b, k, y, x, 1] - own_y) * gain
-                for x in range(size):
-                    left = min(x, size - 2)
+                    pixel[c] = (filled - HALF) * color_gain
+                    pixel[3 + c] = (best - HALF) * color_gain
+                    for k in range(1, count):
+                        difference = colors[b, k, c, y, x] - best
+                        pixel[3 * k + 3 + c] = difference * difference_gain
+                    pixel[3 * count + 3 + c] = (seen - best) * outside
+                    pixel[3 * count + 6 + c] = correction[b, 0, c, y, x] * difference_gain
+                place = 3 * count + 9
+                pixel[place] = inside * TWO - ONE
+                pixel[place + 1] = covered * TWO - ONE
+                pixel[place + 2] = (uv[b, y, x, 0] * TWO - ONE) * covered
+                pixel[place + 3] = (uv[b, y, x, 1] * TWO - ONE) * covered
+                place += 4
+                own_x = (np.float32(x) + HALF) * step - ONE
+                gain = covered * color_gain
+                left = min(x, size - 2)
+                for k in range(count):
+                    pixel[place + 2 * k] = (grid[b, k, y, x, 0] - own_x) * gain
+                    pixel[place + 2 * k + 1] = (grid[b, k, y, x, 1] - own_y) * gain
                     ax = grid[b, k, y, left + 1, 0] - grid[b, k, y, left, 0]
                     ay = grid[b, k, y, left + 1, 1] - grid[b, k, y, left, 1]
                     dx = grid[b, k, beside + 1, x, 0] - grid[b, k, beside, x, 0]
                     dy = grid[b, k, beside + 1, x, 1] - grid[b, k, beside, x, 1]
                     ratio = (ax * dy - ay * dx) * inverse_area
-                    out[b, place + 2 * count + k, y, x] = min(max(ratio, least), most)
-            place += 3 * count
-            for c in range(texture.shape[1]):
-                for x in range(size):
-                    out[b, place + c, y, x] = texture[b, c, y, x] * color_gain
-            place += texture.shape[1]
-            for c in range(2):
-                for x in range(size):
-                    out[b, place + c, y, x] = interior[b, c, y, x] * interior_gain
+                    ratios[b, y, x, k] = min(max(ratio, least), most)
+                place += 3 * count
+                for c in range(features):
+                    pixel[place + c] = texture[b, y, x, c] * color_gain
+                place += features
+                for c in range(2):
+                    pixel[place + c] = interior[b, c, y, x] * interior_gain
 
 
 @njit_cached_fast
