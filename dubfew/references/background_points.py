@@ -86,5 +86,6 @@ def rate_far_from_lips(
         eye_distance: inter-ocular distance, in the same.
     """
     near, far = FAR_FROM_LIPS
-    nearest = np.linalg.norm(vertices[:, None] - ring[None], axis=-1).min(1) / eye_distance
+    across, down = (vertices[:, None, axis] - ring[:, axis] for axis in (0, 1))
+    nearest = np.sqrt((across * across + down * down).min(1)) / eye_distance
     return np.clip((nearest - near) / (far - near), 0, 1).astype(np.float32)

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from dubfew.reconstruction.crop import render_soft_mask
 from dubfew.reconstruction.heads.head_model import HeadModel
-from dubfew.reconstruction.rasterizer.interpolation import interpolate_attributes
-from dubfew.reconstruction.rasterizer.raster import rasterize_mesh
 from dubfew.references.background_points import rate_far_from_lips
 from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
+from dubfew.references.mesh_carrying import carry_mesh
 from dubfew.references.mouth_cavity import measure_mouth_colors
 from dubfew.references.mouth_interior import ReferenceMouth, map_mouth_interior
 from dubfew.references.selection import find_nearest_references
@@ -192,72 +191,101 @@ def make_frame_inputs(
         mouths: mouths of the footage's references by their rows, which are added as they are met;
             for frames of the same footage, so that none is looked at twice.
     """
-    size, mouths = len(image), {} if mouths is None else mouths
-    for row, ring in zip(
-        reference_rows,
-        reference_footage.project_points(reference_rows, head.inner_lip_matrix),
-        strict=True,
-    ):
-        mouths.setdefault(int(row), ReferenceMouth(reference_footage.images[row], ring))
-    raster = rasterize_mesh(vertices, head.faces, size, size)
-    ring = head.inner_lip_matrix @ vertices[:, :2]
-    eye_distance = head.measure_eye_distance(vertices)
-    # Everything that vertices carry goes to the pixels in one pass: texture coordinates, height in
-    # the mouth's opening, the vertices' own positions in every reference, and whether each shows
-    # something else than the face there.
-    fills_opening, height = head.mouth_filling
-    attributes = [head.uv, height[:, None]]
-    for row in reference_rows:
-        attributes.append(
-            reference_footage.vertices[row, :, :2] * (2 / reference_footage.window_size) - 1
-        )
-    count = len(reference_rows)
-    far = rate_far_from_lips(vertices[:, :2], ring, eye_distance)
-    attributes.append((reference_footage.background_points[reference_rows] * far).T)
-    carried = interpolate_attributes(raster, head.faces, np.concatenate(attributes, 1))
-    # Uncovered pixels have face -1, which reads the last face: coverage takes them out again.
-    inside = fills_opening[raster.face_id] & raster.coverage
-    grid = carried[..., 3 : 3 + 2 * count].reshape(size, size, count, 2).transpose(2, 0, 1, 3)
-    reference_images = reference_footage.images[reference_rows]
-    interior = map_mouth_interior(
-        inside,
-        ring * np.float32(2 / size) - 1,
-        eye_distance * 2 / size,
-        [mouths[int(row)] for row in reference_rows],
-        grid,
-        lambda: colors or measure_footage_colors(reference_footage, reference_rows, head),
-    )
-    grid = np.ascontiguousarray(grid)
-    grid[:, interior.rows, interior.columns] = interior.positions
-    grid[:, interior.seam_rows, interior.seam_columns] += interior.seam_shifts
-    shown = np.where(
-        raster.coverage, 1 - np.moveaxis(carried[..., 3 + 2 * count :], -1, 0), np.float32(1)
-    )
-    shown[:, interior.rows, interior.columns] = interior.shown
-    rigid = np.zeros((1, size, size), np.float32)
-    rigid[0, interior.rows, interior.columns] = interior.rigid
-    cavity = np.zeros((3, size, size), np.float32)
-    cavity[:, interior.rows, interior.columns] = interior.cavity.T
+    size = len(image)
     # Blank the mouth: the renderer may not see what it has to paint.
     alpha = render_soft_mask(hull, feather_width(size), 0.0, 0.0, 1.0, size, size)
     outside = np.where(alpha[..., None] > 0, 0, image)
     return RenderInputs(
         scene=_images_to_tensor(outside[None]),
         alpha=torch.from_numpy(alpha)[None, None],
-        mesh_mask=torch.from_numpy(raster.coverage.astype(np.float32))[None, None],
-        mouth_interior=torch.from_numpy(
-            np.stack([inside, inside * carried[..., 2]]).astype(np.float32)
-        )[None],
-        uv=torch.from_numpy(np.ascontiguousarray(carried[..., :2]))[None],
-        cavity=torch.from_numpy(cavity)[None],
-        references=_images_to_tensor(reference_images)[None],
-        sampling_grid=torch.from_numpy(grid)[None],
-        reference_shown=torch.from_numpy(shown)[None],
-        rigid_interior=torch.from_numpy(rigid)[None],
         reference_distances=torch.from_numpy(np.ascontiguousarray(reference_distances))[None],
         motion=torch.from_numpy(motion.reshape(1, len(motion), -1).astype(np.float32)),
         actor_index=torch.tensor([actor_index]),
+        **_place_references(
+            head, vertices, size, reference_footage, reference_rows, colors, mouths
+        ),
     )
+
+
+def show_other_mouth(
+    inputs: RenderInputs,
+    head: HeadModel,
+    vertices: NDArray[np.float32],  # [V, 3]
+    reference_footage: Footage,
+    reference_rows: NDArray,  # [K]
+    *,
+    colors: MouthColors | None = None,
+    mouths: dict[int, ReferenceMouth] | None = None,
+) -> RenderInputs:
+    """Show another mouth, with other references, in a frame's own picture and mask.
+
+    Args:
+        inputs: inputs of the frame (B = 1); motion and distances of references stay those.
+        head: faces and texture layout.
+        vertices: mesh with the other mouth, in window px. [V, 3]
+        reference_footage: the actor's windows, of any size.
+        reference_rows: rows of the references. [K]
+        colors: see `make_frame_inputs`.
+        mouths: see `make_frame_inputs`.
+    """
+    size = inputs.scene.shape[-1]
+    placed = _place_references(
+        head, vertices, size, reference_footage, reference_rows, colors, mouths
+    )
+    return replace(inputs, **placed)
+
+
+def _place_references(
+    head: HeadModel,
+    vertices: NDArray[np.float32],  # [V, 3]
+    size: int,
+    footage: Footage,
+    rows: NDArray,  # [K]
+    colors: MouthColors | None,
+    mouths: dict[int, ReferenceMouth] | None,
+) -> dict[str, Tensor]:
+    """Place references by a mesh: those of the inputs' fields that depend on them, by name."""
+    mouths = {} if mouths is None else mouths
+    rings = footage.project_points(rows, head.inner_lip_matrix)
+    for row, ring in zip(rows, rings, strict=True):
+        mouths.setdefault(int(row), ReferenceMouth(footage.images[row], ring))
+    ring = head.inner_lip_matrix @ vertices[:, :2]
+    eye_distance = head.measure_eye_distance(vertices)
+    far = rate_far_from_lips(vertices[:, :2], ring, eye_distance)
+    carried = carry_mesh(
+        head,
+        vertices,
+        size,
+        footage.vertices[rows, :, :2] * (2 / footage.window_size) - 1,
+        footage.background_points[rows] * far,
+    )
+    grid, shown = carried.places, carried.shown
+    interior = map_mouth_interior(
+        carried.interior[0] > 0,
+        ring * np.float32(2 / size) - 1,
+        eye_distance * 2 / size,
+        [mouths[int(row)] for row in rows],
+        grid,
+        lambda: colors or measure_footage_colors(footage, rows, head),
+    )
+    grid[:, interior.rows, interior.columns] = interior.positions
+    grid[:, interior.seam_rows, interior.seam_columns] += interior.seam_shifts
+    shown[:, interior.rows, interior.columns] = interior.shown
+    rigid = np.zeros((1, size, size), np.float32)
+    rigid[0, interior.rows, interior.columns] = interior.rigid
+    cavity = np.zeros((3, size, size), np.float32)
+    cavity[:, interior.rows, interior.columns] = interior.cavity.T
+    arrays = {
+        "mesh_mask": carried.mask[None],
+        "mouth_interior": carried.interior,
+        "uv": carried.uv,
+        "cavity": cavity,
+        "sampling_grid": grid,
+        "reference_shown": shown,
+        "rigid_interior": rigid,
+    }
+    placed = {name: torch.from_numpy(values)[None] for name, values in arrays.items()}
+    return {**placed, "references": _images_to_tensor(footage.images[rows])[None]}
 
 
 def measure_footage_colors(

@@ -23,6 +23,7 @@ from dubfew.references.inputs import (
     concatenate_inputs,
     make_frame_inputs,
     measure_footage_colors,
+    show_other_mouth,
     split_inputs,
     turn_inputs,
 )
@@ -322,15 +323,12 @@ class MouthPredictor:
         if task.find_filmed is None:
             return None
         filmed = task.find_filmed()
-        own = make_frame_inputs(
+        own = show_other_mouth(
+            inputs,
             self.head,
             filmed.geometry.vertices_in_window(filmed.geometry_row, len(window)),
-            task.geometry.hull_in_window(task.geometry_row, len(window)),
-            window,
-            task.motion,
             self.references.windows,
             filmed.reference_rows,
-            filmed.reference_distances,
             colors=self._colors,
             mouths=self._mouths,
         )

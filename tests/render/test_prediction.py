@@ -149,9 +149,11 @@ def test_the_mouth_that_was_filmed_tells_the_light_of_a_dub():
         np.zeros(2, np.float32),
         find_filmed=lambda: filmed,
     )
-    actor, scene, _ = predictor._pair_mouth(task, footage.images[6], None)
+    inputs = predictor.make_batch([task]).inputs
+    actor, scene, _ = predictor._pair_mouth(task, footage.images[6], inputs)
     assert np.abs(actor - scene).mean() < 0.015
-    assert predictor._pair_mouth(replace(task, find_filmed=None), footage.images[6], None) is None
+    unknown = replace(task, find_filmed=None)
+    assert predictor._pair_mouth(unknown, footage.images[6], inputs) is None
 
 
 @pytest.mark.parametrize(
