@@ -21,7 +21,7 @@ from scipy.ndimage import binary_dilation
 from torch import Tensor
 from torch.nn import functional as F
 
-from dubfew.references.chin_agreement import measure_chin_agreement
+from dubfew.references.chin_agreement import ChinTracker
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_fit import (
     IDENTITY,
@@ -44,16 +44,24 @@ from dubfew.references.light_kernels import (
     shrink_planes,
     to_array,
 )
-from dubfew.references.overlays import MIN_VIVID_FRACTION, QuickLook, SceneView, look_quickly
+from dubfew.references.overlays import (
+    MIN_VIVID_FRACTION,
+    Overlay,
+    QuickLook,
+    SceneView,
+    cover_mouths,
+    look_quickly,
+)
 from dubfew.references.skin_cells import (
     CELL_PX,
+    FaceComparison,
     FrameCells,
     SkinCells,
     SkinComparison,
     cell_positions,
     window_positions,
 )
-from dubfew.references.thing_tracking import MIN_REPORTED_FRAMES, ThingTracker
+from dubfew.references.thing_tracking import MIN_REPORTED_FRAMES, SHOWN_CHIN, ThingTracker
 from dubfew.references.veil_tracking import VeilTracker
 from dubfew.utils.luma import LUMA_BT709
 
@@ -120,8 +128,9 @@ class LightTracker:
         self._others: NDArray[np.bool_] | None = None
         # Shot of the last frame, and whether it was gray.
         self._stretch: tuple[int, bool] | None = None
-        # What lies over the face, and what veils it.
+        # What lies over the face, whether its chin is one, and what veils it.
         self.things = ThingTracker()
+        self._chins = ChinTracker()
         self.veils = VeilTracker()
         # Frames in which the match leaves too much, and frames whose skin is not the references'.
         self.unmatched = 0
@@ -212,10 +221,13 @@ class LightTracker:
             )
         self._fit = found.fit
         self._update_opacity(found.agreement, goes_on)
-        chin, show_own = None, cache(show_filmed or (lambda: inputs))
+        chin = None
         if view is not None and self.opacity > 0:
-            self.veils.look(show_own, view, self._fit, self.things.overlay, goes_on=goes_on)
-            chin = self._look_at_chin(view, show_own, found.agreement)
+            compare = cache(
+                partial(_compare_filmed, show_filmed or (lambda: inputs), view, self.things.overlay)
+            )
+            self.veils.look(compare, self._fit, goes_on=goes_on)
+            chin = self._look_at_chin(compare, view, found.agreement, goes_on=goes_on)
         self.things.finish_frame(look, inputs, view, goes_on, chin)
         if self.things.hides_mouth:
             self.opacity = 0.0
@@ -275,9 +287,11 @@ class LightTracker:
 
     def _look_at_chin(
         self,
+        compare_filmed: Callable[[], FaceComparison | None],
         view: SceneView,
-        show_filmed: Callable[[], RenderInputs | None],
         agreement: float,
+        *,
+        goes_on: bool,
     ) -> float | None:
         """Measure how well the chin agrees, where the face around it leaves doubt."""
         overlay = self.things.overlay
@@ -285,10 +299,11 @@ class LightTracker:
         # A shadow has features of its own, which its fit explains.
         if agreement > CERTAIN_AGREEMENT or is_vivid or self.veils.is_certain:
             return None
-        own = show_filmed()
-        if own is None:
-            return None
-        return measure_chin_agreement(own, view, self._fit, overlay)
+        # Beside things less of a chin is seen, so that no earlier one tells enough.
+        known = goes_on and overlay is None
+        return self._chins.measure(
+            compare_filmed, view, self._fit, goes_on=known, enough=SHOWN_CHIN
+        )
 
     def _update_opacity(self, agreement: float, goes_on: bool) -> None:
         """Set the opacity of the paint by how well the skin agrees."""
@@ -359,6 +374,28 @@ class LightTracker:
         self.relit += share == 1 and self.opacity > 0
         parameters = IDENTITY + share * (self._fit.parameters - IDENTITY)
         return make_match(parameters, actor_colors.mean(0))
+
+
+def _compare_filmed(
+    show_filmed: Callable[[], RenderInputs | None], view: SceneView, overlay: Overlay | None
+) -> FaceComparison | None:
+    """Compare the face of a frame with the references by the mouth that it shows.
+
+    Args:
+        show_filmed: returns the inputs with that mouth, if they are known.
+        view: what the frame shows.
+        overlay: what lies over the face, and is not compared; None for nothing.
+
+    Returns:
+        The cells; None where the mouth is not known, or too little is seen.
+    """
+    own = show_filmed()
+    if own is None:
+        return None
+    hidden = cover_mouths(own, view)
+    if overlay is not None:
+        hidden |= overlay.mask
+    return FrameCells(own).compare_face(view.planes, hidden)
 
 
 def _measure_strength(

@@ -11,6 +11,7 @@ than all of the mask's skin. Things as skin-colored as a hand are not found;
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -119,6 +120,23 @@ class SceneView:
     window: NDArray[np.uint8]
     lips: NDArray[np.float32]
 
+    @cached_property
+    def planes(self) -> NDArray[np.float32]:
+        """Return RGB in [0, 1]. [3, S, S]"""
+        planes = np.ascontiguousarray(self.window.transpose(2, 0, 1), np.float32)
+        planes /= np.float32(255)
+        return planes
+
+    @cached_property
+    def own_lips(self) -> NDArray[np.bool_]:
+        """Return True on the scene's own lips. [S, S]"""
+        return _fill_outline(self.lips, len(self.window))
+
+    @cached_property
+    def beside_lips(self) -> NDArray[np.int32]:
+        """Return how many steps across and down each pixel lies from these lips. [S, S]"""
+        return city_distances(self.own_lips)
+
 
 @dataclass(frozen=True)
 class FoundThings:
@@ -202,7 +220,7 @@ def look_quickly(
         expected: references in the frame's pose and light at half the size, RGB in [0, 1].
             [K, 3, S / 2, S / 2]
     """
-    seen = shrink_planes(_to_planes(view.window)[None], 2)[0]
+    seen = shrink_planes(view.planes[None], 2)[0]
     size = seen.shape[-1]
     face = inputs.mesh_mask[0, 0, ::2, ::2].cpu().numpy()[:size, :size] > 0
     inner = face & (city_distances(~face) > THING_BORDER_PX // 2)
@@ -244,7 +262,7 @@ def find_things(
     Returns:
         What lies over the face, None where nothing does.
     """
-    window, seen = view.window, _to_planes(view.window)
+    window, seen = view.window, view.planes
     face = inputs.mesh_mask[0, 0].cpu().numpy() > 0
     mask = inputs.alpha[0, 0].cpu().numpy() > 0
     # The mesh's border shows hair and background.
@@ -255,9 +273,8 @@ def find_things(
     distance, brighter = np.maximum(above, below), above > OTHER_COLOR
     opening = inputs.mouth_interior[0, 0].cpu().numpy() > 0
     _forgive_skin(distance, seen, expected, opening, mask & inner, JAW_REACH_PX)
-    beside_lips = city_distances(_fill_outline(view.lips, len(window)))
-    own_lips = beside_lips <= SKIN_REACH_PX
-    vivid = mask & inner & (beside_lips > VIVID_LIP_BORDER_PX) & (distance > VIVID_COLOR)
+    own_lips = view.beside_lips <= SKIN_REACH_PX
+    vivid = mask & inner & (view.beside_lips > VIVID_LIP_BORDER_PX) & (distance > VIVID_COLOR)
     vividness = float(vivid.sum() / max(mask.sum(), 1))
     is_vivid = vividness >= MIN_VIVID_FRACTION
     certain = ~own_lips & (distance > CERTAIN_COLOR)
@@ -321,7 +338,7 @@ def measure_hidden_lips(overlay: Overlay, view: SceneView) -> float:
         overlay: what lies over the face.
         view: what the frame shows.
     """
-    own_lips = _fill_outline(view.lips, len(view.window))
+    own_lips = view.own_lips
     if not (overlay.mask & own_lips).any():
         return 0.0
     solid = _open_square(overlay.mask, SOLID_PX)
@@ -336,8 +353,9 @@ def cover_mouths(inputs: RenderInputs, view: SceneView) -> NDArray[np.bool_]:
         view: what the frame shows.
     """
     opening = inputs.mouth_interior[0, 0].cpu().numpy() > 0
-    own = city_distances(_fill_outline(view.lips, len(view.window))) <= VIVID_LIP_BORDER_PX
-    return np.asarray(own | (city_distances(opening) <= JAW_REACH_PX))
+    return np.asarray(
+        (view.beside_lips <= VIVID_LIP_BORDER_PX) | (city_distances(opening) <= JAW_REACH_PX)
+    )
 
 
 def remove_overlay(
@@ -372,11 +390,6 @@ def _find_skin_hue(
     shown = np.zeros(where.shape, np.bool_)
     shown[where] = find_skin(colors, known).any(0).numpy()
     return shown
-
-
-def _to_planes(window: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Convert [S, S, 3] in 0 to 255 to [3, S, S] in [0, 1]."""
-    return np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
 def _open_square(found: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:

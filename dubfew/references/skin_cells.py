@@ -105,6 +105,23 @@ class SkinComparison:
         )
 
 
+@dataclass(frozen=True)
+class FaceComparison:
+    """The whole face in references and scene, the mask included, in cells.
+
+    Attributes:
+        references: RGB in [0, 1], in the scene's pose. [K, h, w, 3]
+        scene: RGB in [0, 1]. [h, w, 3]
+        known: where both show skin, and nothing hides it. [h, w]
+        painted: what is painted. [h, w]
+    """
+
+    references: NDArray[np.float64]
+    scene: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    painted: NDArray[np.bool_]
+
+
 class FrameCells:
     """A frame's window, and its references in the frame's pose, in several sizes.
 
@@ -144,7 +161,8 @@ class FrameCells:
             The cells of the mask; None where there are too few.
         """
         _, alpha, mesh = self._planes
-        colors, known = self._average_window(window, np.zeros(mesh.shape, np.bool_))
+        scene = np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / 255
+        colors, known = self._average_window(scene, np.zeros(mesh.shape, np.bool_))
         chosen = (shrink_planes(alpha[None, None], CELL_PX)[0, 0] > 0.5) & known
         if int(chosen.sum()) < MIN_CELLS:
             return None
@@ -152,44 +170,22 @@ class FrameCells:
         return nearest.pair_with_each()[0]
 
     def compare_face(
-        self, window: NDArray[np.uint8], hidden: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]] | None:
-        """Compare the whole face with the middle one of the references, the mask included.
+        self, scene: NDArray[np.float32], hidden: NDArray[np.bool_]
+    ) -> FaceComparison | None:
+        """Compare the whole face with the references, the mask included.
 
         Args:
-            window: RGB. [S, S, 3]
+            scene: RGB in [0, 1], the mouth included. [3, S, S]
             hidden: where one of them shows no skin: mouths, and things before the face. [S, S]
 
         Returns:
-            Colors of the references and of the scene in [0, 1], and where both are known; None
-            where that is nearly nowhere. [h, w, 3], [h, w, 3], [h, w]
-        """
-        colors, known = self._average_window(window, hidden)
-        if int(known.sum()) < MIN_CELLS:
-            return None
-        typical = np.median(self._sampled, 0)
-        return (
-            typical.transpose(1, 2, 0).astype(np.float64),
-            colors.transpose(1, 2, 0).astype(np.float64),
-            known,
-        )
-
-    def compare_mask(
-        self, window: NDArray[np.uint8], hidden: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Compare the whole face with each of the references, the mask included.
-
-        Args:
-            window: RGB. [S, S, 3]
-            hidden: where one of them shows no skin: mouths, and things before the face. [S, S]
-
-        Returns:
-            Colors of the references and of the scene in [0, 1], where both are known, and what is
-            painted. [K, h, w, 3], [h, w, 3], [h, w], [h, w]
+            The cells; None where nearly none show skin in both.
         """
         _, alpha, _ = self._planes
-        colors, known = self._average_window(window, hidden)
-        return (
+        colors, known = self._average_window(scene, hidden)
+        if int(known.sum()) < MIN_CELLS:
+            return None
+        return FaceComparison(
             self._sampled.transpose(0, 2, 3, 1).astype(np.float64),
             colors.transpose(1, 2, 0).astype(np.float64),
             known,
@@ -197,11 +193,10 @@ class FrameCells:
         )
 
     def _average_window(
-        self, window: NDArray[np.uint8], covered: NDArray[np.bool_]
+        self, scene: NDArray[np.float32], covered: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Cells of a window [S, S, 3] [3, h, w], the mask included, and where they are known."""
+        """Cells of a window [3, S, S] [3, h, w], the mask included, and where they are known."""
         _, alpha, mesh = self._planes
-        scene = np.ascontiguousarray(window.transpose(2, 0, 1), np.float32) / 255
         colors = np.empty((3, *self._seen.shape), np.float32)
         part, beside = np.empty((2, *self._seen.shape), np.float32)
         average_cells(scene, np.zeros_like(alpha), mesh, covered, CELL_PX, colors, part, beside)

@@ -10,10 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_fit import LightFit, predict_scene_colors
-from dubfew.references.overlays import Overlay, SceneView, cover_mouths
-from dubfew.references.skin_cells import FrameCells, cell_positions
+from dubfew.references.skin_cells import FaceComparison, cell_positions
 from dubfew.references.veil import (
     SHADOW_CELLS,
     VEIL_LEVELS,
@@ -74,21 +72,18 @@ class VeilTracker:
 
     def look(
         self,
-        show_filmed: Callable[[], RenderInputs | None],
-        view: SceneView,
+        compare_filmed: Callable[[], FaceComparison | None],
         fit: LightFit,
-        overlay: Overlay | None,
         *,
         goes_on: bool,
     ) -> None:
         """Find what veils the face of a frame.
 
         Args:
-            show_filmed: returns the inputs with the mouth that the frame shows, if they are known.
-                The chin of a dub lies elsewhere, and its shading would be taken for a veil.
-            view: what the frame shows.
-            fit: match of its light.
-            overlay: what lies over the face.
+            compare_filmed: compares the face, with the mouth that the frame shows, with the
+                references, if that is known. The chin of a dub lies elsewhere, and its shading
+                would be taken for a veil.
+            fit: match of the frame's light.
             goes_on: whether the shot began before.
         """
         self._unveiled_frames = max(self._unveiled_frames - 1, 0) if goes_on else 0
@@ -99,7 +94,7 @@ class VeilTracker:
             self.veil, self._repeated = self._before, self._repeated + 1
         else:
             self.is_certain, self._has_edges, self._repeated = False, False, 0
-            self.veil = self._find(show_filmed, view, fit, overlay)
+            self.veil = self._find(compare_filmed, fit)
         self._unveiled_frames = 0 if self.veil is not None else UNVEILED_FRAMES + 1
 
     def finish_frame(self, *, is_painted: bool) -> None:
@@ -113,23 +108,13 @@ class VeilTracker:
         self.veiled += self.veil is not None and self.veil.evenness <= REPORTED_EVENNESS
 
     def _find(
-        self,
-        show_filmed: Callable[[], RenderInputs | None],
-        view: SceneView,
-        fit: LightFit,
-        overlay: Overlay | None,
+        self, compare_filmed: Callable[[], FaceComparison | None], fit: LightFit
     ) -> Veil | None:
         """Find what veils a part of the face, where the match of the whole leaves much."""
-        own = show_filmed() if fit.residual >= VEILED_DIFFERENCE else None
-        if own is None:
+        face = compare_filmed() if fit.residual >= VEILED_DIFFERENCE else None
+        if face is None:
             return None
-        hidden = cover_mouths(own, view)
-        if overlay is not None:
-            hidden |= overlay.mask
-        compared = FrameCells(own).compare_face(view.window, hidden)
-        if compared is None:
-            return None
-        actor_colors, seen, known = compared
+        actor_colors, seen, known = np.median(face.references, 0), face.scene, face.known
         positions = cell_positions(len(known))
         parameters = fit.parameters
         expected = predict_scene_colors(
