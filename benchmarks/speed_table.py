@@ -11,7 +11,8 @@ and versions alternate within a row, so that all meet the same machine. Every ru
 in ``runs.jsonl``; the same command goes on where it was stopped, and writes the table of what is
 there. A run that takes longer than ``--limit`` is stopped and counts with that.
 
-POSIX alone: the memory of a child is what ``wait4`` says.
+POSIX alone: processor time of a child is what ``wait4`` says. So is its memory, but on Linux, where
+that counts what the parent had when it began the child: there ``/proc`` is read while it runs.
 """
 
 from __future__ import annotations
@@ -144,10 +145,12 @@ def run_measured(
             start_new_session=True,
         )
         is_whole = True
+        peak = 0.0
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
+            peak = max(peak, read_peak_memory(process.pid))
             if is_whole and time.monotonic() - began > limit:
                 is_whole = False
                 os.killpg(process.pid, signal.SIGKILL)
@@ -159,9 +162,24 @@ def run_measured(
             raise RuntimeError(errors.read().decode(errors="replace")[-2000:])
         output.seek(0)
         text = output.read().decode(errors="replace")
-    # Linux counts kilobytes, macOS bytes.
+    # Without /proc: macOS counts bytes, others kilobytes.
     scale = 2**20 if sys.platform == "darwin" else 2**10
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale, is_whole, text
+    megabytes = peak or usage.ru_maxrss / scale
+    return wall, usage.ru_utime + usage.ru_stime, megabytes, is_whole, text
+
+
+def read_peak_memory(pid: int) -> float:
+    """Read the largest resident set so far of a process that runs, MB; 0 where ``/proc`` lacks it.
+
+    Args:
+        pid: number of the process.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    kilobytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(kilobytes[0]) / 2**10 if kilobytes else 0.0
 
 
 def read_runs(path: Path) -> list[Run]:

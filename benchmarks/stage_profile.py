@@ -233,9 +233,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, help="default: stage_profile.svg in the folder")
     parser.add_argument("words", nargs="*", help="further words of `dubfew render`")
     options = parser.parse_args(arguments)
-    from dubfew.utils.allocator import keep_freed_memory
+    from dubfew.cli.start import tune_process
 
-    keep_freed_memory()  # as the command line does
+    tune_process()
     load = os.getloadavg()[0]
     import torch
 

@@ -27,9 +27,7 @@ COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
 
 def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
-    use_one_blas_thread()  # before NumPy is imported, which reads it
-    keep_freed_memory()  # before threads have arenas of their own
-    search_garbage_rarely()  # before imports make a million objects
+    tune_process()
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -49,6 +47,16 @@ def main() -> None:
     if is_interactive():
         set_passphrase_prompt(prompt_passphrase)
     _select_commands(sys.argv[1:])(sys.argv[1:], prog_name="dubfew")
+
+
+def tune_process() -> None:
+    """Set threads, memory and garbage of this process as commands of dubfew need them.
+
+    To be called before other imports.
+    """
+    use_one_blas_thread()  # before NumPy is imported, which reads it
+    keep_freed_memory()  # before threads have arenas of their own
+    search_garbage_rarely()  # before imports make a million objects
 
 
 def _select_commands(arguments: list[str]) -> typer.Typer:
