@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -39,6 +39,8 @@ ACTOR_BATCH_SIZE = 4
 # Steps from one validation to the next. A validation costs as much as a step. Closer ones would
 # cost a tenth of the time and more; at 25, the best step of a quick learner was missed by 0.14 dB.
 VALIDATE_EVERY_STEPS = 10
+# Held-out frames that are painted together, as many as a training batch has.
+VALIDATION_FRAMES = ACTOR_BATCH_SIZE
 # Validations in a row without a gain after which training stops, and the least gain, dB. Less
 # patience stops at the noise of a few held-out frames; more, or counting smaller gains, trains on
 # for what nobody sees (docs/findings.md, "When to stop").
@@ -196,9 +198,13 @@ def train_adapter(
     held_out = [
         make_sample(footage, row, train_rows, head, num_references) for row in held_out_rows
     ]
+    # A few at once: all frames' features would take more memory than training itself.
+    validated = [
+        collate_samples(held_out[start : start + VALIDATION_FRAMES]).to(accelerator.device)
+        for start in range(0, len(held_out), VALIDATION_FRAMES)
+    ]
     # Replayed people come on top of the actor's frames, so a mixed step takes longer.
     num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
-    validated = collate_samples(held_out).to(accelerator.device) if held_out else None
     judges = Judges(recipe or RECIPES.load("fields")(), prior, accelerator, networks)
 
     def compute_loss(renderer: nn.Module, texture: nn.Module) -> Tensor:
@@ -216,13 +222,12 @@ def train_adapter(
         return judges.compute_loss(renderer, sample, features)
 
     def measure(renderer: nn.Module, texture: nn.Module) -> float:
-        assert validated is not None
         return mean_mouth_psnr(cast("Renderer", renderer), texture, validated)
 
     best = run_adaptation(
         AdaptationTask(
             compute_loss=compute_loss,
-            measure=measure if validated is not None else None,
+            measure=measure if validated else None,
             texture_rate=TEXTURE_LEARNING_RATE,
             betas=ADAM_BETAS,
             max_gradient_norm=MAX_GRADIENT_NORM,
@@ -439,14 +444,19 @@ def sample_actor_batch(
 
 
 @torch.no_grad()
-def mean_mouth_psnr(renderer: Renderer, texture: nn.Module, sample: TrainingSample) -> float:
-    """Measure the mean PSNR of the mouths of a batch, dB.
+def mean_mouth_psnr(
+    renderer: Renderer, texture: nn.Module, samples: Sequence[TrainingSample]
+) -> float:
+    """Measure the mean PSNR of the mouths of some batches, dB.
 
     Args:
         renderer: network to measure.
-        texture: neural texture of the batch's actors.
-        sample: batch with its targets.
+        texture: neural texture of the batches' actors.
+        samples: batches with their targets, at least one.
     """
-    inputs = sample.inputs
-    sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-    return float(mouth_psnr(renderer(inputs, sampled), sample).mean())
+    found = []
+    for sample in samples:
+        inputs = sample.inputs
+        sampled = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
+        found.append(mouth_psnr(renderer(inputs, sampled), sample))
+    return float(torch.cat(found).mean())

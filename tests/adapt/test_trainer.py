@@ -59,6 +59,16 @@ def test_training_raises_the_held_out_psnr(prior, footage):
     assert result.psnr_heldout > result.curve[0][2] + 0.1
 
 
+def test_held_out_frames_are_measured_a_few_at_once(prior, footage, monkeypatch):
+    measured = {}
+    for frames in (1, 2, 100):
+        monkeypatch.setattr(trainer, "VALIDATION_FRAMES", frames)
+        measured[frames] = train_toy_adapter(prior, footage, "texture", 0).psnr_heldout
+    assert len(split_held_out(len(footage))[1]) > 2  # so that the three differ in their batches
+    assert measured[1] == pytest.approx(measured[100], abs=1e-4)
+    assert measured[2] == pytest.approx(measured[100], abs=1e-4)
+
+
 def test_the_same_seed_gives_the_same_actor(trained, prior, footage):
     again = train_toy_adapter(prior, footage, "lora", STEPS)
     assert torch.equal(again.texture, trained[1]["lora"].texture)
