@@ -20,6 +20,7 @@ from dubfew.utils.allocator import keep_freed_memory
 from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.garbage import search_garbage_rarely
 from dubfew.utils.passphrase import set_passphrase_prompt
+from dubfew.utils.torch_import import defer_shape_rules
 
 # Environment variable by which a shell asks for completions.
 COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
@@ -50,13 +51,14 @@ def main() -> None:
 
 
 def tune_process() -> None:
-    """Set threads, memory and garbage of this process as commands of dubfew need them.
+    """Set threads, memory, garbage and imports of this process as commands of dubfew need them.
 
     To be called before other imports.
     """
     use_one_blas_thread()  # before NumPy is imported, which reads it
     keep_freed_memory()  # before threads have arenas of their own
     search_garbage_rarely()  # before imports make a million objects
+    defer_shape_rules()  # before torch is imported
 
 
 def _select_commands(arguments: list[str]) -> typer.Typer:
