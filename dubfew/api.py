@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union, cast
@@ -281,9 +283,26 @@ def render(
     progress(Progress(LOAD_STAGE, 0))
     if on_plan is not None:
         on_plan(plan_render(actor, options, registry=registry))
-    from dubfew.render import pipeline
+    with _scene_detected_ahead(actor, options, registry):
+        from dubfew.render import pipeline
 
-    return pipeline.render(actor, options, registry=registry, cache=cache, progress=progress)
+        return pipeline.render(actor, options, registry=registry, cache=cache, progress=progress)
+
+
+def _scene_detected_ahead(
+    actor: str, options: RenderOptions, registry: Registry
+) -> AbstractContextManager[None]:
+    """Look for the people of a scene while torch is imported; where it is, nothing is gained.
+
+    An excerpt, a smaller version and the actor's own footage are what is tracked otherwise.
+    """
+    scene = options.video
+    if "torch" in sys.modules or scene is None or options.preview or options.proxy is not None:
+        return nullcontext()
+    from dubfew.reconstruction.detection.detected_ahead import detecting_ahead
+
+    source = registry.open(actor, options.revision).config["source"]
+    return detecting_ahead(Path(cast("Path | str", scene)), source["sha256"])
 
 
 @document_options(RenderOptions)

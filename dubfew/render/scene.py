@@ -18,7 +18,7 @@ from dubfew.motion.extraction import motion_from_track
 from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.motion.retargeting import retarget_mouth
 from dubfew.progress import ProgressCallback
-from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.detection.detected_ahead import find_people, is_detected
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.track import Camera, Track
@@ -103,10 +103,10 @@ def _track_actor_face(
         if same_reading and (track.width, track.height) == probe(scene).square_size:
             return track, ""
     face = ActorFace.from_adapter(actor.adapter, actor.head)
-    # A scene of somebody else is refused before minutes of tracking.
-    if not is_own_footage:
+    # A scene of somebody else is refused before minutes of tracking; a short one is tracked by now.
+    if not is_own_footage and not is_detected(scene):
         refuse_strangers(scene, face, choice)
-    detections = detect_people(scene, progress=progress)
+    detections = find_people(scene, progress)
     selector, note = choice.face, ""
     # Alone in the very footage that the actor was learned from, it can be nobody else.
     if detections.people and not (is_own_footage and len(detections.people) == 1):

@@ -155,7 +155,7 @@ def test_a_chosen_face_must_be_the_actors_too(adapter, scenes):
 def test_a_stranger_alone_is_refused_before_tracking(actor, tmp_path, monkeypatch):
     registry, _ = actor
     scene = write(tmp_path / "one.mp4", np.concatenate([filmed(OTHER)] * 6))
-    monkeypatch.setattr(scene_module, "detect_people", lambda *a, **b: pytest.fail("tracked"))
+    monkeypatch.setattr(scene_module, "find_people", lambda *a, **b: pytest.fail("tracked"))
     with pytest.raises(WrongPersonError, match=r"the face in the scene is not 'zoe'.*--anyone"):
         render("zoe", video=scene, drive="self", out=tmp_path / "o.mp4", registry=registry)
     assert not (tmp_path / "o.mp4").exists()
