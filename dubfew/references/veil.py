@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from dubfew.utils.jit import njit_cached
 
 # Neutral levels, of the actor's light, that are tried: black to brighter than white.
 VEIL_LEVELS = np.linspace(0, 1.2, 13)
@@ -137,20 +141,24 @@ def fit_veil(
         smooth_cells: standard deviation of the smoothing, cells.
     """
     weights = known.astype(np.float64)
-    share = np.ones(known.shape)
-    best = colors[0]
+    # Channels before places, as the loop reads them.
+    behind, before = (np.ascontiguousarray(np.moveaxis(c, -1, 0)) for c in (expected, seen))
+    share, best = np.empty(known.shape), 0
     for _ in range(ROUNDS):
-        sums = _NeighborSums.of(expected, seen, weights, smooth_cells)
-        shares = sums.fit_shares(colors)
-        least = int(np.argmin(_measure_rest(expected, seen, colors, shares, weights)))
-        best, share = colors[least], shares[least]
-        deviation = np.abs(_lay(expected, best, share) - seen).mean(-1)
+        sums = _sum_neighbors(behind, before, weights, smooth_cells)
+        best = _fit_kernel(behind, before, weights, sums, colors, share)
+        deviation = np.abs(_lay(behind, colors[best], share) - before).mean(0)
         weights = known / (1 + (deviation / HALF_WEIGHT_DEVIATION) ** 2)
     densest, clearest = np.percentile(share[known], (10, 90))
+    veiled = _lay(behind, colors[best], share)
+    without, left = (
+        _measure_smooth(weights * (each - before), known, weights, smooth_cells)
+        for each in (behind, veiled)
+    )
     return VeilFit(
-        Veil(best.astype(np.float32), share.astype(np.float32)),
-        measure_smooth_difference(expected, seen, known, weights, smooth_cells),
-        measure_smooth_difference(_lay(expected, best, share), seen, known, weights, smooth_cells),
+        Veil(colors[best].astype(np.float32), share.astype(np.float32)),
+        without,
+        left,
         float(densest / clearest),
     )
 
@@ -159,8 +167,6 @@ def measure_smooth_difference(
     left: NDArray[np.float64],  # [h, w, 3]
     right: NDArray[np.float64],  # [h, w, 3]
     known: NDArray[np.bool_],  # [h, w]
-    weights: NDArray[np.float64] | None = None,  # [h, w]
-    smooth_cells: float = SMOOTH_CELLS,
 ) -> float:
     """Measure the mean absolute difference of two smoothed pictures where they are known.
 
@@ -168,86 +174,89 @@ def measure_smooth_difference(
         left: RGB in [0, 1]. [h, w, 3]
         right: RGB in [0, 1]. [h, w, 3]
         known: where both are known. [h, w]
-        weights: of the cells; None for those that are known. [h, w]
-        smooth_cells: standard deviation of the smoothing, cells.
     """
-    weights = known.astype(np.float64) if weights is None else weights
-    total = np.maximum(_smooth(weights, smooth_cells), 1e-12)
+    weights = known.astype(np.float64)
     difference = np.moveaxis(weights[..., None] * (left - right), -1, 0)
-    means = _smooth(difference, smooth_cells) / total
-    return float(np.abs(means)[:, known].mean())
+    return _measure_smooth(difference, known, weights, SMOOTH_CELLS)
+
+
+def _measure_smooth(
+    difference: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    smooth_cells: float,
+) -> float:
+    """Mean of weighted differences [3, h, w], smoothed, where they are known."""
+    total = np.maximum(_smooth(weights, smooth_cells), 1e-12)
+    return float(np.abs(_smooth(difference, smooth_cells) / total)[:, known].mean())
 
 
 def _lay(
     colors: NDArray[np.float64], veil: NDArray[np.float64], share: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return np.asarray(veil + share[..., None] * (colors - veil))
+    """Lay a veil [3] with shares [h, w] over colors. [3, h, w]"""
+    color = veil[:, None, None]
+    return np.asarray(color + share * (colors - color))
 
 
-def _measure_rest(
-    expected: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    colors: NDArray[np.float64],
-    shares: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Sum the weighted differences that veils of colors [N, 3] and shares [N, h, w] leave. [N]"""
-    # Channels before places: sums over the last axis, of three, would take most of the time.
-    behind, before = np.moveaxis(expected, -1, 0), np.moveaxis(seen, -1, 0)
-    veils = colors[:, :, None, None]
-    rest = veils + shares[:, None] * (behind - veils) - before
-    return np.asarray(np.tensordot(np.abs(rest).sum(1), weights, 2))
+def _sum_neighbors(
+    expected: NDArray[np.float64],  # [3, h, w]
+    seen: NDArray[np.float64],  # [3, h, w]
+    weights: NDArray[np.float64],  # [h, w]
+    smooth_cells: float,
+) -> NDArray[np.float64]:  # [9, h, w]
+    """Sum over the cells around each, see `_smooth`, what the share of any color follows from.
 
-
-@dataclass(frozen=True)
-class _NeighborSums:
-    """Smoothed sums over the cells, of which the share of any color follows without more smoothing.
-
-    With w the weights, e the expected and s the seen colors; see `_smooth`.
-
-    Attributes:
-        product: of w e.s [h, w]
-        square: of w e.e [h, w]
-        expected: of w e [3, h, w]
-        seen: of w s [3, h, w]
-        weight: of w [h, w]
+    With w the weights, e the expected and s the seen colors: w e.s, w e.e, w e, w s and w.
     """
+    sums = np.empty((9, *weights.shape))
+    np.multiply(weights, expected, out=sums[2:5])
+    np.multiply(weights, seen, out=sums[5:8])
+    sums[0], sums[1], sums[8] = (sums[2:5] * seen).sum(0), (sums[2:5] * expected).sum(0), weights
+    return _smooth(sums, smooth_cells)
 
-    product: NDArray[np.float64]
-    square: NDArray[np.float64]
-    expected: NDArray[np.float64]
-    seen: NDArray[np.float64]
-    weight: NDArray[np.float64]
 
-    @classmethod
-    def of(
-        cls,
-        expected: NDArray[np.float64],
-        seen: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        smooth_cells: float,
-    ) -> _NeighborSums:
-        """Take the sums of two pictures [h, w, 3] with weights [h, w]."""
-        weighted = np.moveaxis(weights[..., None] * expected, -1, 0)
-        weighted_seen = np.moveaxis(weights[..., None] * seen, -1, 0)
-        product = (weighted * np.moveaxis(seen, -1, 0)).sum(0)
-        square = (weighted * np.moveaxis(expected, -1, 0)).sum(0)
-        maps = _smooth(
-            np.concatenate([product[None], square[None], weighted, weighted_seen, weights[None]]),
-            smooth_cells,
-        )
-        return cls(maps[0], maps[1], maps[2:5], maps[5:8], maps[8])
+@njit_cached
+def _fit_kernel(expected, seen, weights, sums, colors, share):
+    """Try colors of a veil [N, 3]: fill the shares [h, w] of that which leaves least.
 
-    def fit_shares(self, colors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fit the share of least squares in each place for colors of a veil [N, 3]. [N, h, w]"""
-        # The sums of (e - c).(s - c) and of (e - c).(e - c), multiplied out.
-        squares = (colors * colors).sum(1) + EXPECTED_CONTRAST**2
-        constant = squares[:, None, None] * self.weight
-        expected = np.tensordot(colors, self.expected, 1)
-        seen = np.tensordot(colors, self.seen, 1)
-        above = self.product - expected - seen + constant
-        below = self.square - 2 * expected + constant
-        return np.asarray((above / np.maximum(below, 1e-12)).clip(MIN_SHARE, MAX_SHARE))
+    The share in each place is that of least squares over the cells around it. Other arguments as in
+    `_sum_neighbors`, and its result.
+
+    Returns:
+        Row of the color.
+    """
+    height, width = share.shape
+    best, least = 0, np.inf
+    # The last round fills the shares of the best color.
+    for n in range(len(colors) + 1):
+        color = colors[n] if n < len(colors) else colors[best]
+        square = EXPECTED_CONTRAST**2
+        for c in range(3):
+            square += color[c] * color[c]
+        rest = 0.0
+        for row in range(height):
+            for column in range(width):
+                # The sums of (e - c).(s - c) and of (e - c).(e - c), multiplied out.
+                constant = square * sums[8, row, column]
+                behind = before = 0.0
+                for c in range(3):
+                    behind += color[c] * sums[2 + c, row, column]
+                    before += color[c] * sums[5 + c, row, column]
+                above = sums[0, row, column] - behind - before + constant
+                below = sums[1, row, column] - 2 * behind + constant
+                part = min(max(above / max(below, 1e-12), MIN_SHARE), MAX_SHARE)
+                if n == len(colors):
+                    share[row, column] = part
+                    continue
+                left = 0.0
+                for c in range(3):
+                    veiled = color[c] + part * (expected[c, row, column] - color[c])
+                    left += abs(veiled - seen[c, row, column])
+                rest += weights[row, column] * left
+        if n < len(colors) and rest < least:
+            best, least = n, rest
+    return best
 
 
 def _smooth(values: NDArray[np.float64], cells: float) -> NDArray[np.float64]:
@@ -255,19 +264,21 @@ def _smooth(values: NDArray[np.float64], cells: float) -> NDArray[np.float64]:
     (near_rows, wide_rows), (near_columns, wide_columns) = (
         _smoothing(count, cells) for count in values.shape[-2:]
     )
-    near = near_rows @ values @ near_columns.T
-    return np.asarray(near + WIDE_WEIGHT * (wide_rows @ values @ wide_columns.T))
+    # torch multiplies matrices of this size in a quarter of NumPy's time.
+    sums = torch.from_numpy(values)
+    near = near_rows @ sums @ near_columns.T
+    return np.asarray((near + WIDE_WEIGHT * (wide_rows @ sums @ wide_columns.T)).numpy())
 
 
 @lru_cache(maxsize=8)
-def _smoothing(count: int, cells: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _smoothing(count: int, cells: float) -> tuple[Tensor, Tensor]:
     """Matrices that smooth a row of cells, nearer and wider. [count, count] each
 
     Products of such small matrices take a tenth of the time of filters over pictures.
     """
     impulses = np.eye(count)
     near, wide = (
-        gaussian_filter1d(impulses, deviation, axis=0, mode="constant")
+        torch.from_numpy(gaussian_filter1d(impulses, deviation, axis=0, mode="constant"))
         for deviation in (cells, WIDE_FACTOR * cells)
     )
     return near, wide
