@@ -23,6 +23,7 @@ from threadpoolctl import ThreadpoolController
 
 from dubfew.reconstruction.fitting.point_rig import (
     PointRig,
+    PosedPoints,
     cross_product,
     multiply_by_frame,
 )
@@ -105,6 +106,32 @@ class FaceParameters:
         return FaceParameters(
             self.rotation[rows], self.translation[rows], self.jaw[rows], self.expression[rows]
         )
+
+
+@dataclass(frozen=True)
+class _Linearization:
+    """Residuals of L landmarks in N frames at some parameters, and what their derivatives are of.
+
+    Attributes:
+        posed: landmarks of the model in head space.
+        rotated: the same, turned as the head is, m. [N, L, 3]
+        residual: weighted differences from the detected landmarks. [N, L, 2]
+        by_space: derivatives by points in camera space. [N, L, 2, 3]
+        by_rotated: derivatives by ``rotated``. [N, L, 2, 3]
+        by_local: derivatives by points in head space. [N, L, 2, 3]
+    """
+
+    posed: PosedPoints
+    rotated: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    by_space: NDArray[np.float64]
+    by_rotated: NDArray[np.float64]
+    by_local: NDArray[np.float64]
+
+    @property
+    def flat_residual(self) -> NDArray[np.float64]:
+        """Return the residuals of each frame as one vector. [N, 2L]"""
+        return self.residual.reshape(len(self.residual), -1)
 
 
 class LandmarkFitter:
@@ -247,7 +274,8 @@ class LandmarkFitter:
             ]
         )
         for _ in range(num_steps):
-            residual, jacobian, _ = self._linearize(target, face_size, shape, parameters)
+            point = self._linearize(target, face_size, shape, parameters)
+            jacobian, residual = self._fill_jacobian(point), point.flat_residual
             value = np.concatenate(
                 [np.zeros((len(parameters), 6)), parameters.jaw, parameters.expression], axis=1
             )
@@ -270,7 +298,7 @@ class LandmarkFitter:
 
     def _linearize(
         self, target: NDArray, face_size: NDArray, shape: NDArray, parameters: FaceParameters
-    ) -> tuple[NDArray, NDArray, NDArray]:
+    ) -> _Linearization:
         """Linearize the residuals at some parameters.
 
         Args:
@@ -278,10 +306,6 @@ class LandmarkFitter:
             face_size: size of each face, px. [N]
             shape: identity coefficients. [S]
             parameters: point of the linearization.
-
-        Returns:
-            Residuals [N, 2L], their Jacobian [N, 2L, 9 + E], and the derivatives of residuals by
-            points in head space [N, L, 2, 3].
         """
         posed = self._rig.pose_points(shape, parameters.jaw, parameters.expression)
         rotated = multiply_by_frame(posed.points, parameters.rotation.transpose(0, 2, 1))
@@ -298,14 +322,17 @@ class LandmarkFitter:
         by_space *= weight[..., None]
         by_rotated = by_space * np.diag(HEAD_TO_CAMERA_AXES)
         by_local = multiply_by_frame(by_rotated, parameters.rotation)
-        n, count = z.shape
+        return _Linearization(posed, rotated, residual, by_space, by_rotated, by_local)
+
+    def _fill_jacobian(self, point: _Linearization) -> NDArray[np.float32]:
+        """Derive the residuals by the parameters of their frames. [N, 2L, 9 + E]"""
+        n, count = point.residual.shape[:2]
         jacobian = np.empty((n, count, 2, 9 + len(self._expression_basis)), np.float32)
         # Rotation: d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
-        jacobian[..., 0:3] = cross_product(rotated[:, :, None], by_rotated)
-        jacobian[..., 3:6] = by_space
-        jacobian[..., 6:] = self._rig.jacobian(posed, by_local)
-        flat = jacobian.reshape(n, count * 2, -1)
-        return residual.reshape(n, -1), flat, by_local
+        jacobian[..., 0:3] = cross_product(point.rotated[:, :, None], point.by_rotated)
+        jacobian[..., 3:6] = point.by_space
+        self._rig.fill_jacobian(jacobian, 6, point.posed, point.by_local)
+        return jacobian.reshape(n, count * 2, -1)
 
     def _update_shape(
         self, landmarks: NDArray, shape: NDArray, parameters: FaceParameters
@@ -313,13 +340,18 @@ class LandmarkFitter:
         """Improve the identity shape [S] by one Gauss-Newton step over all frames."""
         target = landmarks[:, self._landmark_ids, :2].astype(np.float64)
         face_size = np.linalg.norm(target.max(1) - target.min(1), axis=1)
-        residual, _, by_local = self._linearize(target, face_size, shape, parameters)
-        # Shape moves points before the pose does, like expression.
-        jacobian = np.einsum("nlij,slj->nlis", by_local, self._shape_basis, optimize=True)
-        jacobian = jacobian.reshape(-1, len(shape))
+        point = self._linearize(target, face_size, shape, parameters)
+        # Shape moves points before the pose does, like expression. All frames have the same basis,
+        # so that their derivatives by the points are summed before they meet it.
+        by_local = point.by_local.transpose(1, 0, 2, 3).reshape(len(self._landmark_ids), -1, 3)
+        residual = point.residual.transpose(1, 0, 2).reshape(len(by_local), -1, 1)
+        basis = self._shape_basis.reshape(len(shape), -1)
+        by_point = by_local.transpose(0, 2, 1)
+        weighted = self._shape_basis.transpose(1, 0, 2) @ (by_point @ by_local)
         scale = EFFECTIVE_SHAPE_FRAMES / len(parameters)
-        normal = jacobian.T @ jacobian * scale + np.eye(len(shape)) * SHAPE_PRECISION**2
-        gradient = jacobian.T @ residual.ravel() * scale + SHAPE_PRECISION**2 * shape
+        normal = basis @ weighted.transpose(1, 0, 2).reshape(basis.shape).T * scale
+        normal += np.eye(len(shape)) * SHAPE_PRECISION**2
+        gradient = basis @ (by_point @ residual).ravel() * scale + SHAPE_PRECISION**2 * shape
         return shape - np.linalg.solve(normal, gradient)
 
     def landmark_errors(
@@ -342,8 +374,8 @@ class LandmarkFitter:
                 np.float64
             )
             # With a face size of 1, only the precision must be taken out of the residual.
-            residual, _, _ = self._linearize(target, np.ones(len(part)), shape, part)
-            distance = residual.reshape(len(part), -1, 2) / self._landmark_precision[None, :, None]
+            residual = self._linearize(target, np.ones(len(part)), shape, part).residual
+            distance = residual / self._landmark_precision[None, :, None]
             result[i : i + JACOBIAN_BLOCK_FRAMES] = np.linalg.norm(distance, axis=-1)
         return result
 

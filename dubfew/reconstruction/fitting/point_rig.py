@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from dubfew.reconstruction.fitting.rig_kernel import fill_jacobian
 from dubfew.reconstruction.heads.head_model import JAW_JOINT, HeadModel
 
 
@@ -51,7 +52,9 @@ class PointRig:
         self.shape_basis = map_to_points(head.shape_basis)
         self.expression_basis = map_to_points(head.expression_basis)
         # Copied as [L, 3, E], which allows one small matrix product per point.
-        self._expression_by_point = self.expression_basis.transpose(1, 2, 0).astype(np.float32)
+        self._expression_by_point = self.expression_basis.transpose(1, 2, 0).astype(
+            np.float32, order="C"
+        )
         self.jaw_weight = (point_matrix @ head.skin_weights[used, JAW_JOINT])[:, None]
         # Pose correctives of the jaw: nine per joint, the root has none.
         jaw_rows = slice((JAW_JOINT - 1) * 9, JAW_JOINT * 9)
@@ -91,8 +94,44 @@ class PointRig:
         points = self.jaw_weight * (arm + joint) + (1 - self.jaw_weight) * moved
         return PosedPoints(points, arm, jaw_rotation)
 
-    def jacobian(self, posed: PosedPoints, by_point: NDArray) -> NDArray[np.float32]:
+    def fill_jacobian(
+        self, jacobian: NDArray[np.float32], first: int, posed: PosedPoints, by_point: NDArray
+    ) -> None:
         """Apply the chain rule from points to jaw and expression.
+
+        Args:
+            jacobian: its columns from ``first`` on receive the derivatives of I values per point by
+                jaw (rad), then expression. [N, L, I, first + 3 + E]
+            first: first column to fill.
+            posed: pose at which to differentiate.
+            by_point: derivatives of the values by the point's position. [N, L, I, 3]
+        """
+        fill_jacobian(
+            jacobian,
+            first,
+            by_point,
+            posed.jaw_arm,
+            posed.jaw_rotation,
+            self.jaw_weight[:, 0],
+            self._expression_by_point,
+        )
+        w = self.jaw_weight[..., None]
+        if self._pose_correctives is not None or self._jaw_joint_expression_basis is not None:
+            by_arm = multiply_by_frame(by_point, posed.jaw_rotation)
+        if self._pose_correctives is not None:
+            by_moved = w * by_arm + (1 - w) * by_point
+            # d exp(a) R / da_k = [e_k]x R; its nine entries weight the correctives.
+            by_jaw = np.cross(np.eye(3)[:, None], posed.jaw_rotation.transpose(0, 2, 1)[:, None])
+            feature = by_jaw.transpose(0, 1, 3, 2).reshape(-1, 3, 9)
+            moved = np.tensordot(feature, self._pose_correctives, 1).transpose(0, 2, 3, 1)
+            jacobian[..., first : first + 3] += by_moved @ moved
+        if self._jaw_joint_expression_basis is not None:
+            # Expression moves the joint as well, and with it the center of the jaw's rotation.
+            by_joint = (by_point - by_arm) * w
+            jacobian[..., first + 3 :] += by_joint @ self._jaw_joint_expression_basis.T
+
+    def jacobian(self, posed: PosedPoints, by_point: NDArray) -> NDArray[np.float32]:
+        """Apply the chain rule as `fill_jacobian` does, to an array of its own.
 
         Args:
             posed: pose at which to differentiate.
@@ -101,27 +140,10 @@ class PointRig:
         Returns:
             Derivatives of these values by jaw (rad), then expression. [N, L, I, 3 + E]
         """
-        w = self.jaw_weight[..., None]
-        # Jaw: d (exp(a) p) / da = -[p]x, and u^T [p]x = (u x p)^T.
-        jaw = cross_product(by_point, posed.jaw_arm[:, :, None]) * -w
-        # Blend skinning: a point follows the jaw by its weight and stays for the rest.
-        by_arm = multiply_by_frame(by_point, posed.jaw_rotation)
-        by_moved = w * by_arm + (1 - w) * by_point
-        if self._pose_correctives is not None:
-            # d exp(a) R / da_k = [e_k]x R; its nine entries weight the correctives.
-            by_jaw = np.cross(np.eye(3)[:, None], posed.jaw_rotation.transpose(0, 2, 1)[:, None])
-            feature = by_jaw.transpose(0, 1, 3, 2).reshape(-1, 3, 9)
-            jaw = jaw + by_moved @ np.tensordot(feature, self._pose_correctives, 1).transpose(
-                0, 2, 3, 1
-            )
-        expression = by_moved.astype(np.float32) @ self._expression_by_point
-        if self._jaw_joint_expression_basis is not None:
-            # Expression moves the joint as well, and with it the center of the jaw's rotation.
-            by_joint = (by_point - by_arm) * w
-            expression = expression + (by_joint @ self._jaw_joint_expression_basis.T).astype(
-                np.float32
-            )
-        return np.concatenate([jaw.astype(np.float32), expression], -1)
+        columns = 3 + len(self.expression_basis)
+        result = np.empty((*by_point.shape[:-1], columns), np.float32)
+        self.fill_jacobian(result, 0, posed, by_point)
+        return result
 
 
 def multiply_by_frame(vectors: NDArray, matrices: NDArray) -> NDArray[np.float64]:
