@@ -180,7 +180,8 @@ class QuickLook:
     """What a look at half the size tells of a face.
 
     Attributes:
-        may_be_covered: whether it is worth to search things at the whole size.
+        certain: pixels that are certain to show another thing than the references. [S / 2, S / 2]
+        least_certain: number of them from which it is worth to search things at the whole size.
         strange: largest piece of the face whose colors differ a little from all that the references
             show there, such as a hand or another face; None where it is small. [S / 2, S / 2]
         face_area: size of the face beside the lips, px of the window at half the size.
@@ -188,10 +189,20 @@ class QuickLook:
             microphone before the mouth.
     """
 
-    may_be_covered: bool
+    certain: NDArray[np.bool_]
+    least_certain: float
     strange: NDArray[np.bool_] | None
     face_area: int
     around_lips: float = 0.0
+
+    def may_be_covered(self, dismissed: NDArray[np.bool_] | None = None) -> bool:
+        """Return whether it is worth to search things at the whole size.
+
+        Args:
+            dismissed: pixels that need no search; None for none. [S / 2, S / 2]
+        """
+        certain = self.certain if dismissed is None else self.certain & ~dismissed
+        return bool(certain.sum() >= self.least_certain)
 
     def measure_strange_part(self, overlay: Overlay | None) -> float:
         """Measure the part of the face that is strange and under nothing that was found, 0 to 1.
@@ -233,7 +244,7 @@ def look_quickly(
     _forgive_skin(distance, seen, expected, opening, mask & inner, JAW_REACH_PX // 2)
     # Averages of two pixels are half as certain at the edges of letters. Small logos are a fraction
     # of what else is searched for.
-    certain = (distance > CERTAIN_COLOR).sum() >= MIN_SHRUNK_FRACTION * face.sum()
+    certain = distance > CERTAIN_COLOR
     strange, area, piece, around = distance > STRANGE_COLOR, int(where.sum()), None, 0.0
     # Pieces are told apart only where there is enough for a large one.
     if strange.sum() > MIN_STRANGE_PART * area:
@@ -244,7 +255,7 @@ def look_quickly(
         piece = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
         band = where & (beside_lips <= LIP_BAND_PX // 2)
         around = float((piece & band).sum() / max(band.sum(), 1))
-    return QuickLook(bool(certain), piece, area, around)
+    return QuickLook(certain, MIN_SHRUNK_FRACTION * float(face.sum()), piece, area, around)
 
 
 def find_things(

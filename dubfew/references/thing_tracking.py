@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.overlays import (
@@ -40,6 +41,9 @@ HIDDEN_CHIN, SHOWN_CHIN = 0.7, 0.76
 DOUBTFUL_CHIN = 0.6
 # Frames for which a thing that was found stays where it was.
 MAX_LOST_FRAMES = 2
+# Frames for which places that were searched in vain are not searched again, as long as no others
+# come to them. Hair and the background beside a turned jaw are searched in most frames of a clip.
+DISMISSED_FRAMES = 3
 # Frames in a row from which things before the face are reported: captions and microphones stay for
 # longer. At the far side of a turned jaw the background is taken for a thing in a frame or two, and
 # kept, which is right.
@@ -64,6 +68,9 @@ class ThingTracker:
         # Whether the chin of the last frame was hardly one.
         self._chin_is_doubtful = False
         self._last_overlay: Overlay | None = None
+        # Places that were searched in vain at half the size, and frames since then.
+        self._dismissed: NDArray[np.bool_] | None = None
+        self._dismissed_frames = 0
         # Frames since something was found, and frames in a row that something lies over the face.
         self._lost_frames = 0
         self._overlaid_run = 0
@@ -96,14 +103,24 @@ class ThingTracker:
                 unless things are sure.
             goes_on: whether the shot began before.
         """
-        things = find_things(inputs, view, bring_to_scene()) if look.may_be_covered else None
+        if not (agrees and goes_on) or self._dismissed_frames >= DISMISSED_FRAMES:
+            self._dismissed = None
+        self._dismissed_frames += 1
+        things = None
+        if look.may_be_covered(self._dismissed):
+            things = find_things(inputs, view, bring_to_scene())
+            self._dismissed = None
         self._lost_frames = 0 if things is not None else self._lost_frames + 1
         found = None
         if things is not None and (things.is_sure or not agrees):
             found = outline_things(things)
         if found is None and goes_on and 0 < self._lost_frames <= MAX_LOST_FRAMES:
             # A thing that is not found for a frame is there nevertheless.
-            return self._last_overlay
+            found = self._last_overlay
+        if found is None and agrees and self._dismissed is None:
+            # A pixel around them, by which edges tremble.
+            self._dismissed = np.asarray(binary_dilation(look.certain, np.ones((3, 3))))
+            self._dismissed_frames = 0
         return found
 
     def finish_frame(

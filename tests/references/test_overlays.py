@@ -18,6 +18,7 @@ from dubfew.references.light_match import LightTracker, _compare_filmed
 from dubfew.references.overlays import (
     COVERED_STRANGE_PART,
     MIN_STRANGE_PART,
+    QuickLook,
     SceneView,
     find_things,
     look_quickly,
@@ -27,6 +28,7 @@ from dubfew.references.overlays import (
 )
 from dubfew.references.thing_tracking import (
     AROUND_LIPS,
+    DISMISSED_FRAMES,
     HIDDEN_CHIN,
     HIDDEN_LIPS,
     MAX_LOST_FRAMES,
@@ -371,3 +373,40 @@ def test_one_doubtful_chin_between_clean_ones_leaves_no_frame(sample):
     assert leave(0.95, 0.67, 0.95, 0.67) == [False] * 4
     assert leave(0.95, 0.67, 0.67, 0.74, 0.8) == [False, False, True, True, False]
     assert leave(0.95, 0.5, 0.74, 0.8) == [False, True, True, False]
+
+
+def test_places_that_were_searched_in_vain_wait_and_others_do_not(sample, lips, monkeypatch):
+    """Hair beside a jaw stays for frames; captions that come meanwhile are searched at once."""
+    hair, caption = np.zeros((2, 32, 32), bool)
+    hair[4:8, 2:6], caption[24:28, 8:20] = True, True
+    tracker, frames, searched = ThingTracker(), [], []
+
+    def find_nothing(*_):
+        searched.append(len(frames))
+
+    monkeypatch.setattr("dubfew.references.thing_tracking.find_things", find_nothing)
+
+    def look(certain, *, agrees=True, goes_on=True):
+        frames.append(certain)
+        tracker.begin_frame()
+        tracker.search(
+            QuickLook(certain, 10.0, None, 500),
+            sample.inputs,
+            SceneView(np.zeros((64, 64, 3), np.uint8), lips),
+            lambda: None,
+            agrees=agrees,
+            goes_on=goes_on,
+        )
+
+    look(hair, goes_on=False)
+    for _ in range(DISMISSED_FRAMES + 1):
+        look(np.roll(hair, 1, 0))  # edges tremble
+    assert searched == [1, 2 + DISMISSED_FRAMES]
+    look(hair | caption)
+    assert searched.pop() == len(frames)
+    # A face that does not agree, and a new shot, are searched whatever was before.
+    look(hair | caption, agrees=False)
+    assert searched.pop() == len(frames)
+    look(hair)
+    look(hair, goes_on=False)
+    assert searched[-2:] == [len(frames) - 1, len(frames)]
