@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -23,10 +24,30 @@ SEGMENTER_REDUCING_GAP = 1.1
 # Fraction of the painted area. Less background than this is an error of the segmenter on skin, and
 # the second segmentation is skipped, which halves the time.
 MIN_BACKGROUND_FRACTION = 0.01
+# Fraction of the painted area with less background than which the next frame, if its number is odd,
+# is not segmented: a face that turns brings a wall into the mask in steps of less than the rest.
+RESTING_BACKGROUND_FRACTION = 0.002
+# Largest move and growth of a head between two frames, in sides of its crop, that counts as small.
+RESTING_MOVE = 0.05
 
 # Parts of a parsed face that are not background.
 # Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.7: face and neck.
 FOREGROUND_PARTS = ("skin", "mouth", "neck")
+
+
+@dataclass(frozen=True)
+class _CleanFrame:
+    """A frame whose mask held next to no background.
+
+    Attributes:
+        index: number of the frame.
+        shot: number of its shot.
+        box: crop around the head, px. [4]
+    """
+
+    index: int
+    shot: int
+    box: NDArray[np.float32]
 
 
 class BackgroundPreserver:
@@ -48,6 +69,7 @@ class BackgroundPreserver:
         """
         self._own = MediapipeSegmenter() if parser is None else None
         self._parser = parser
+        self._clean: _CleanFrame | None = None
 
     def __enter__(self) -> BackgroundPreserver:
         return self
@@ -72,6 +94,17 @@ class BackgroundPreserver:
         face = sum(found.parts.get(name, 0) for name in FOREGROUND_PARTS)
         return np.clip(1 - np.asarray(face, np.float32), 0, 1)
 
+    def _may_rest(self, index: int, shot: int, box: NDArray[np.float32]) -> bool:
+        """Whether a frame shows what the one before did, in which there was no background.
+
+        Odd frames alone rest, so that a part of a video that is rendered again is the same.
+        """
+        clean = self._clean
+        if index % 2 == 0 or clean is None or (clean.index, clean.shot) != (index - 1, shot):
+            return False
+        side = float(clean.box[2] - clean.box[0])
+        return float(np.abs(box - clean.box).max()) < RESTING_MOVE * side
+
     def exclude_background(
         self,
         frame: Frame,
@@ -80,6 +113,7 @@ class BackgroundPreserver:
         painted: NDArray[np.float32],
         alpha: NDArray[np.float32],
         landmarks: NDArray[np.float32] | None = None,
+        shot: int = 0,
     ) -> NDArray[np.float32]:
         """Lower the opacity of the paint where the background is common to both pictures.
 
@@ -91,10 +125,13 @@ class BackgroundPreserver:
             alpha: opacity of the painted picture, in [0, 1]. [h, w]
             landmarks: landmarks of the original, px of the frame, by which a face parser finds the
                 face; MediaPipe needs none. [478, 3]
+            shot: number of the frame's shot.
 
         Returns:
             New opacity, nowhere higher than ``alpha``. [h, w]
         """
+        if self._may_rest(frame.index, shot, box):
+            return alpha
         # Segment a square crop of the original head.
         side = float(box[2] - box[0])
         square = np.array([box[0], box[1], side])
@@ -111,7 +148,10 @@ class BackgroundPreserver:
         ]
         # Most masks hold no background; then the painted head need not be segmented.
         here = sample_box(before, place, alpha.shape)
-        if float((here * alpha).sum()) < MIN_BACKGROUND_FRACTION * float(alpha.sum()):
+        found, painted_area = float((here * alpha).sum()), float(alpha.sum())
+        is_clean = found < RESTING_BACKGROUND_FRACTION * painted_area
+        self._clean = _CleanFrame(frame.index, shot, box) if is_clean else None
+        if found < MIN_BACKGROUND_FRACTION * painted_area:
             return alpha
         after = self._find_background(_paste_image(crop, painted, alpha, place), landmarks)
         both = sample_box(np.minimum(before, after), place, alpha.shape)

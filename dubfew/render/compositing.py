@@ -102,7 +102,13 @@ class MouthCompositor:
         original = frame.crop_levels(x0, y0, x1, y1)
         if self.background is not None:
             alpha = self.background.exclude_background(
-                frame, regions.box[task.geometry_row], (x0, y0), mouth, alpha, task.landmarks
+                frame,
+                regions.box[task.geometry_row],
+                (x0, y0),
+                mouth,
+                alpha,
+                task.landmarks,
+                task.shot,
             )
         alpha = alpha * np.float32(task.opacity * predicted.opacity)
         covered = np.zeros_like(alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from functools import partial
 from pathlib import Path
 
@@ -136,6 +137,49 @@ def test_a_face_parser_keeps_hair_as_background():
         kept = background.exclude_background(frame, box, (160, 180), painted, alpha)
     assert kept[:, :38].min() == 1
     assert kept[:, 42:].max() == 0
+
+
+class CountedParser:
+    """A parser that sees a face, and a wall in the part of the crop that it is told; it counts."""
+
+    name, has_face_parts = "counted", True
+    wall, looks = 0.0, 0
+
+    def __call__(self, rgb, landmarks=None):
+        self.looks += 1
+        skin = np.ones(rgb.shape[:2], np.float32)
+        skin[:, rgb.shape[1] - round(self.wall * rgb.shape[1]) :] = 0
+        return FaceSegmentation({"background": 1 - skin, "skin": skin})
+
+
+def test_odd_frames_behind_clean_ones_are_not_segmented():
+    frames = list(itertools.islice(read_frames(Path("dubfew/demo/actor.mp4")), 8))
+    alpha, painted = np.ones((200, 200), np.float32), np.zeros((200, 200, 3), np.float32)
+    box = np.array([100, 100, 300, 300], np.float32)
+    parser = CountedParser()
+
+    with BackgroundPreserver(parser) as background:
+
+        def look(index, box=box, shot=0):
+            before = parser.looks
+            kept = background.exclude_background(
+                frames[index], box, (100, 100), painted, alpha, shot=shot
+            )
+            return parser.looks - before, kept.min()
+
+        assert [look(index)[0] for index in range(5)] == [1, 0, 1, 0, 1]
+        # Another shot, another place, and a gap are looked at.
+        assert look(5, shot=1)[0] == 1
+        look(6)
+        assert look(7, box=box + 20)[0] == 1
+        look(4)
+        assert look(7)[0] == 1
+        # A wall that comes beside an odd frame is kept from the even one on, in every frame.
+        look(2)
+        parser.wall = 0.1
+        assert look(3) == (0, 1.0)
+        assert look(4) == (2, 0.0)
+        assert look(5) == (2, 0.0)
 
 
 @pytest.fixture(scope="module", params=["stylesync"])
