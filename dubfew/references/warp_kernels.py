@@ -6,6 +6,8 @@ these do in sixteen passes over all references takes three here. The kernels rel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -55,31 +57,20 @@ def average_differences(
     return means
 
 
-def add_enlarged(
-    colors: Tensor,  # [B, K, 3, S, S]
-    light: Tensor,  # [B, K, 3, s, s]
-) -> tuple[Tensor, Tensor]:  # [B, K, 3, S, S] each
-    """Enlarge the light of references, bilinear, and add it to their colors.
+def enlarge_tensor(images: Tensor, size: Sequence[int]) -> Tensor:
+    """Enlarge images [..., h, w] to [..., H, W], bilinear, as `interpolate` does.
 
     Args:
-        colors: references in the scene's pose. [B, K, 3, S, S]
-        light: what is to be added, at a lower resolution. [B, K, 3, s, s]
-
-    Returns:
-        The sums, and the light at the size of the colors.
+        images: any values. [..., h, w]
+        size: height and width of the result, px.
     """
-    enlarged, lit = torch.empty(colors.shape), torch.empty(colors.shape)
-    size, small = colors.shape[-2:], light.shape[-2:]
+    enlarged = torch.empty(*images.shape[:-2], *size)
+    small = images.shape[-2:]
     rows, columns = (_place_samples(*sizes) for sizes in zip(size, small, strict=True))
     _enlarge_kernel(
-        to_array(colors).reshape(-1, *size),
-        to_array(light).reshape(-1, *small),
-        *rows,
-        *columns,
-        enlarged.numpy().reshape(-1, *size),
-        lit.numpy().reshape(-1, *size),
+        to_array(images).reshape(-1, *small), *rows, *columns, enlarged.numpy().reshape(-1, *size)
     )
-    return lit, enlarged
+    return enlarged
 
 
 def _place_samples(
@@ -116,17 +107,15 @@ def _difference_kernel(scene, colors, known, limit, cell, means):
 
 
 @njit_cached
-def _enlarge_kernel(colors, light, above, below, down, before, behind, across, enlarged, lit):
-    """Fill ``enlarged`` and ``lit``, see `add_enlarged`."""
-    count, height, width = colors.shape
-    line = np.empty(light.shape[2], np.float32)
+def _enlarge_kernel(images, above, below, down, before, behind, across, enlarged):
+    """Fill ``enlarged``, see `enlarge_tensor`."""
+    count, height, width = enlarged.shape
+    line = np.empty(images.shape[2], np.float32)
     for n in range(count):
         for y in range(height):
-            for x in range(light.shape[2]):
-                upper = light[n, above[y], x]
-                line[x] = upper + down[y] * (light[n, below[y], x] - upper)
+            for x in range(images.shape[2]):
+                upper = images[n, above[y], x]
+                line[x] = upper + down[y] * (images[n, below[y], x] - upper)
             for x in range(width):
                 left = line[before[x]]
-                value = left + across[x] * (line[behind[x]] - left)
-                enlarged[n, y, x] = value
-                lit[n, y, x] = colors[n, y, x] + value
+                enlarged[n, y, x] = left + across[x] * (line[behind[x]] - left)

@@ -5,6 +5,7 @@ A render after zero training steps shows the result of this module.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,8 @@ from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_kernels import sample_planes
 from dubfew.references.skin_hue import find_skin, measure_hues
 from dubfew.references.warp_kernels import (
-    add_enlarged,
     average_differences,
+    enlarge_tensor,
     shrink_tensor,
 )
 from dubfew.utils.kernel_tensors import fits_kernels
@@ -177,8 +178,9 @@ def _match_with_kernels(
         scene, colors, known, MAX_COLOR_CORRECTION, LIGHT_DOWNSCALE
     )
     weight = counted * shrink_tensor(known, LIGHT_DOWNSCALE)[:, None]
-    light = _fill_levels(total.flatten(0, 1), weight.flatten(0, 1)).view_as(total)
-    return add_enlarged(colors, light)
+    small = _fill_levels(total.flatten(0, 1), weight.flatten(0, 1)).view_as(total)
+    light = enlarge_tensor(small, scene.shape[-2:])
+    return colors + light, light
 
 
 def dilate(values: Tensor, reach: int) -> Tensor:
@@ -252,13 +254,14 @@ def rate_agreement(
     b, k, channels, height, width = colors.shape
     if k < 3:
         return torch.ones_like(colors[:, :, 0])
-    if fits_kernels(colors, AGREEMENT_DOWNSCALE):
+    fast = fits_kernels(colors, AGREEMENT_DOWNSCALE)
+    if fast:
         small = shrink_tensor(colors, AGREEMENT_DOWNSCALE)
     else:
         small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
         small = small.view(b, k, channels, *small.shape[2:])
     hues = measure_hues(small.flatten(3)).unflatten(3, small.shape[3:])
-    brightness = small.mean(2).median(1, keepdim=True).values
+    brightness = _take_median(small.mean(2))
     hue_difference = _subtract_median(hues).amax(2) * brightness
     disagreement = torch.maximum(
         _rate_difference(_subtract_median(small).mean(2), AGREEING, DISAGREEING),
@@ -274,14 +277,26 @@ def rate_agreement(
     opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)
     # A shouting mouth may reach into the band, and mouths differ rightly.
     band = dilate(soft, reach) * (1 - opening)
-    return F.interpolate(
-        1 - band * disagreement, size=(height, width), mode="bilinear", align_corners=False
-    )
+    return _enlarge(1 - band * disagreement, (height, width), fast)
 
 
 def _subtract_median(values: Tensor) -> Tensor:
     """Absolute difference of each reference from the median of all. [B, K, C, s, s]"""
-    return (values - values.median(1, keepdim=True).values).abs()
+    return (values - _take_median(values)).abs()
+
+
+def _take_median(values: Tensor) -> Tensor:
+    """Take the median of references, the lower one of two. [B, 1, ...]
+
+    Args:
+        values: any values of K references. [B, K, ...]
+    """
+    if values.shape[1] != 3:
+        return values.median(1, keepdim=True).values
+    # Ten times as fast as torch's search, which goes from reference to reference for each place.
+    first, second, third = values.split(1, 1)
+    low, high = torch.minimum(first, second), torch.maximum(first, second)
+    return torch.maximum(low, torch.minimum(high, third))
 
 
 def _rate_difference(difference: Tensor, agreeing: float, disagreeing: float) -> Tensor:
@@ -318,14 +333,21 @@ def push_pull_fill(
     Source: Gortler, Grzeszczuk, Szeliski and Cohen 1996, The Lumigraph (SIGGRAPH), sec. 3.4.
     """
     # Push: sums of known values and their weights, ever coarser.
-    if fits_kernels(values, LIGHT_DOWNSCALE):
+    fast = fits_kernels(values, LIGHT_DOWNSCALE)
+    if fast:
         total = shrink_tensor(values * known_mask, LIGHT_DOWNSCALE)
         weight = shrink_tensor(known_mask, LIGHT_DOWNSCALE)
     else:
         total = F.avg_pool2d(values * known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
         weight = F.avg_pool2d(known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
-    result = _fill_levels(total, weight)
-    return F.interpolate(result, size=values.shape[-2:], mode="bilinear", align_corners=False)
+    return _enlarge(_fill_levels(total, weight), values.shape[-2:], fast)
+
+
+def _enlarge(values: Tensor, size: Sequence[int], fast: bool) -> Tensor:
+    """Enlarge images [N, C, s, s] to a size, bilinear; with compiled loops where they are fast."""
+    if fast:
+        return enlarge_tensor(values, size)
+    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
 def _fill_levels(total: Tensor, weight: Tensor) -> Tensor:
