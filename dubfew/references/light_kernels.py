@@ -164,31 +164,47 @@ def relight_planes(
 
 
 @njit_cached
+def _look_up(table, place):
+    """Interpolate between two entries of a table."""
+    entry = np.uint32(place)
+    before = table[entry]
+    return before + (place - np.float32(entry)) * (table[entry + np.uint32(1)] - before)
+
+
+@njit_cached
 def _relight_kernel(colors, matrix, offset, power, gains, table):
     """Change ``colors``, see `relight_planes`; ``gains`` [2, S] along x and y."""
     count, _, height, width = colors.shape
     steps = len(table) - 1
-    scale = np.float32(steps / POWER_TOP)
+    scale, last = np.float32(steps / POWER_TOP), np.float32(steps - 1)
+    mixed = np.empty((3, width), np.float32)
     for k in range(count):
         for row in range(height):
-            for column in range(width):
-                red = colors[k, 0, row, column]
-                green = colors[k, 1, row, column]
-                blue = colors[k, 2, row, column]
-                gain = gains[1, row] * gains[0, column]
-                for c in range(3):
-                    mixed = matrix[c, 0] * red + matrix[c, 1] * green + matrix[c, 2] * blue
-                    mixed = max(mixed + offset[c], ZERO)
-                    if power != ONE:
-                        place = mixed * scale
-                        if place < np.float32(steps):
-                            entry = int(place)
-                            before = table[entry]
-                            part = place - np.float32(entry)
-                            mixed = before + part * (table[entry + 1] - before)
-                        else:
-                            mixed = mixed**power
-                    colors[k, c, row, column] = min(max(mixed * gain, ZERO), ONE)
+            red, green, blue = colors[k, 0, row], colors[k, 1, row], colors[k, 2, row]
+            for c in range(3):
+                by_red, by_green, by_blue = matrix[c, 0], matrix[c, 1], matrix[c, 2]
+                for column in range(width):
+                    value = by_red * red[column] + by_green * green[column]
+                    value = value + by_blue * blue[column] + offset[c]
+                    mixed[c, column] = max(value, ZERO)
+                if power == ONE:
+                    continue
+                # What no color exceeds is looked up without a question, in vectors.
+                most = max(by_red, ZERO) + max(by_green, ZERO) + max(by_blue, ZERO) + offset[c]
+                if most * scale < last:
+                    for column in range(width):
+                        mixed[c, column] = _look_up(table, mixed[c, column] * scale)
+                    continue
+                for column in range(width):
+                    place = mixed[c, column] * scale
+                    if place < np.float32(steps):
+                        mixed[c, column] = _look_up(table, place)
+                    else:
+                        mixed[c, column] = mixed[c, column] ** power
+            for c in range(3):
+                out, gain = colors[k, c, row], gains[1, row]
+                for column in range(width):
+                    out[column] = min(max(mixed[c, column] * (gain * gains[0, column]), ZERO), ONE)
 
 
 @njit_cached

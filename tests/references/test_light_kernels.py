@@ -46,10 +46,13 @@ def test_sampling_is_that_of_torch_beyond_the_border_too(images):
     assert sample_planes(images, grid) == pytest.approx(sampled.numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("gain", [1.0, 2.5])  # colors beyond the table as well
 @pytest.mark.parametrize("power", [1.0, 0.6, 3.0])
-def test_light_is_that_of_the_match(images, power):
+def test_light_is_that_of_the_match(images, power, gain):
     matrix = np.array([[1.1, 0.1, 0], [-0.2, 0.9, 0.1], [0, 0, 1.2]], np.float32)
+    matrix *= np.float32(gain)
     offset, slope = np.array([0.02, -0.1, 0], np.float32), np.array([0.3, -0.2], np.float32)
+    slope[1] -= np.float32(3 * (gain - 1))  # so that not all of them are clipped
     match = LightMatch(matrix, offset, power, slope, np.zeros(3, np.float32))
     expected = match.to_scene(torch.from_numpy(images[0]).clone(), window_positions(22))
     colors = images[:1].copy()
