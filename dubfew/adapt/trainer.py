@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,6 +33,7 @@ from dubfew.textures import NeuralTexture
 from dubfew.training import MAX_GRADIENT_NORM
 from dubfew.training.early_stopping import EarlyStopping
 from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
+from dubfew.utils.prefetch import prefetch
 
 # Frames of the actor in every batch. More make a step slower without making it much better: the
 # frames of a few seconds resemble each other.
@@ -207,46 +209,57 @@ def train_adapter(
     num_replayed = round(ACTOR_BATCH_SIZE * replay_fraction / (1 - replay_fraction))
     judges = Judges(recipe or RECIPES.load("fields")(), prior, accelerator, networks)
 
+    def draw_batches() -> Iterator[tuple[TrainingSample, tuple[TrainingSample, Tensor] | None]]:
+        """Draw frames of the actor, and those of other people that go with them, without end."""
+        channels = texture.features.shape[1]
+        while True:
+            sample = sample_actor_batch(footage, train_rows, head, num_references, generator)
+            others = None
+            if replay is not None and num_replayed:
+                others = replay.sample_replay_batch(
+                    num_replayed, num_references, channels, generator
+                )
+            yield sample, others
+
     def compute_loss(renderer: nn.Module, texture: nn.Module) -> Tensor:
-        sample = sample_actor_batch(footage, train_rows, head, num_references, generator)
+        sample, others = next(batches)
         sample = sample.to(accelerator.device)
         inputs = sample.inputs
         features = texture(inputs.actor_index, inputs.uv, inputs.mesh_mask[:, 0] > 0)
-        if replay is not None and num_replayed:
+        if others is not None:
             # Other people come with features of their own, which are not trained.
-            others, other_features = replay.sample_replay_batch(
-                num_replayed, num_references, features.shape[1], generator
-            )
-            sample = collate_samples([sample, others.to(accelerator.device)])
-            features = torch.cat([features, other_features.to(accelerator.device)])
+            sample = collate_samples([sample, others[0].to(accelerator.device)])
+            features = torch.cat([features, others[1].to(accelerator.device)])
         return judges.compute_loss(renderer, sample, features)
 
     def measure(renderer: nn.Module, texture: nn.Module) -> float:
         return mean_mouth_psnr(cast("Renderer", renderer), texture, validated)
 
-    best = run_adaptation(
-        AdaptationTask(
-            compute_loss=compute_loss,
-            measure=measure if validated else None,
-            texture_rate=TEXTURE_LEARNING_RATE,
-            betas=ADAM_BETAS,
-            max_gradient_norm=MAX_GRADIENT_NORM,
-            rate_factor=lambda step: warmup_cosine(
-                step, steps, warmup_steps=WARMUP_STEPS, floor=FINAL_RATE_FACTOR
+    # The next batch is made while this one is learned from.
+    with closing(prefetch(draw_batches(), 1)) as batches:
+        best = run_adaptation(
+            AdaptationTask(
+                compute_loss=compute_loss,
+                measure=measure if validated else None,
+                texture_rate=TEXTURE_LEARNING_RATE,
+                betas=ADAM_BETAS,
+                max_gradient_norm=MAX_GRADIENT_NORM,
+                rate_factor=lambda step: warmup_cosine(
+                    step, steps, warmup_steps=WARMUP_STEPS, floor=FINAL_RATE_FACTOR
+                ),
+                train_critics=judges.train_critics,
+                validate_every=VALIDATE_EVERY_STEPS,
+                patience=PATIENCE_VALIDATIONS,
             ),
-            train_critics=judges.train_critics,
-            validate_every=VALIDATE_EVERY_STEPS,
-            patience=PATIENCE_VALIDATIONS,
-        ),
-        renderer,
-        texture,
-        model,
-        method.learning_rate,
-        accelerator,
-        steps=steps,
-        progress=progress,
-        on_step=on_step,
-    )
+            renderer,
+            texture,
+            model,
+            method.learning_rate,
+            accelerator,
+            steps=steps,
+            progress=progress,
+            on_step=on_step,
+        )
     # From the trained module to what the method stores.
     return AdapterTraining(
         weights=method.extract_delta(renderer.cpu(), prior_weights),
