@@ -18,6 +18,9 @@ from dubfew.utils.signal import estimate_curve_lag
 # Step of the grid on which the lip gap of the phonemes is computed, s. The recognizer's own frames
 # are as long.
 CURVE_STEP_SECONDS = 0.01
+# Correlation below which the best lag says nothing. Frozen mouths and those of other people come to
+# 0.16 to 0.23 at some lag or other, mouths that go with their sound to 0.63 and more.
+MIN_CLEAR_R = 0.4
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class PhonemeSync:
     Attributes:
         heard_r: correlation of the tracked lip gap with the gap that is typical of the recognized
             phonemes, -1 to 1.
-        heard_lag_ms: delay of the picture against the sound, -400 to 400 ms.
+        heard_lag_ms: delay of the picture against the sound, -400 to 400 ms; NaN where the mouth
+            does not follow the sound at any delay.
         heard_r_best: correlation at that delay, -1 to 1.
     """
 
@@ -75,4 +79,5 @@ def measure_phoneme_sync(
     if not (expected.std() > 0 and opening.std() > 0):
         return NO_PHONEME_SYNC
     sync = estimate_curve_lag(grid, expected, times[seen], opening)
-    return PhonemeSync(sync.r_zero, sync.lag_seconds * 1000, sync.r_best)
+    lag_ms = sync.lag_seconds * 1000 if sync.r_best >= MIN_CLEAR_R else float("nan")
+    return PhonemeSync(sync.r_zero, lag_ms, sync.r_best)

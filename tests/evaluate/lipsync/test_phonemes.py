@@ -57,6 +57,15 @@ def test_the_lag_that_was_put_in_is_found(monkeypatch, video, late):
     assert (found.heard_r > 0.95) == (late == 0)
 
 
+def test_a_mouth_that_does_not_follow_its_sound_has_no_lag(monkeypatch, video):
+    monkeypatch.setattr(phonemes, "recognize_lip_gap", lambda blocks, times: wave(times))
+    times = np.arange(150) / FPS
+    noise = np.random.default_rng(0).uniform(0.05, 0.3, len(times))
+    found = measure_phoneme_sync(video, landmarks(noise), times)
+    assert 0 < found.heard_r_best < 0.35
+    assert math.isnan(found.heard_lag_ms)
+
+
 def test_frames_without_a_face_are_left_out(monkeypatch, video):
     monkeypatch.setattr(phonemes, "recognize_lip_gap", lambda blocks, times: wave(times))
     times = np.arange(150) / FPS
