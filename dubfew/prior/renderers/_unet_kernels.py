@@ -29,6 +29,8 @@ TANH_ABOVE = np.array(
 TANH_BELOW = np.array(
     [1.0, 4.671437304e-01, 2.587712438e-02, 3.285693251e-04, 7.776866578e-07], np.float32
 )
+# Pixels around the paint whose fields are made: frames sample them between their pixels.
+PAINT_MARGIN_PX = 4
 
 
 def stack_network_input(
@@ -79,7 +81,7 @@ def pack_output(
     logit_gain: float,
     residual_divisor: float,
 ) -> Tensor:  # [B, K + 3 + 2 K, S, S]
-    """Turn the network's output into packed fields, see `pack_fields`.
+    """Turn the network's output into packed fields, see `pack_fields`, where mouths are painted.
 
     Args:
         output: numbers of each cell's four pixels; fastest with channels last in memory.
@@ -92,10 +94,13 @@ def pack_output(
         residual_divisor: divisor of the residual.
 
     Returns:
-        The fields, channels last in memory. [B, K + 3 + 2 K, S, S]
+        The fields, channels last in memory; 0 beyond a rectangle around the paint of all rows.
+        [B, K + 3 + 2 K, S, S]
     """
     count, size = inputs.sampling_grid.shape[1:3]
-    packed = torch.empty(len(output), size, size, 3 * count + 3)
+    packed = torch.zeros(len(output), size, size, 3 * count + 3)
+    painted = inputs.alpha.amax((0, 1)) > 0
+    rows, columns = (_find_extent(painted.any(axis), size) for axis in (1, 0))
     arguments: list[Any] = [
         to_array(values)
         for values in (
@@ -104,8 +109,19 @@ def pack_output(
         )
     ]  # fmt: skip
     arguments += [np.float32(factor) for factor in (reach, logit_gain, 1 / residual_divisor)]
-    _pack_kernel(*[*arguments, packed.numpy()])
+    _pack_kernel(*[*arguments, *rows, *columns, packed.numpy()])
     return packed.permute(0, 3, 1, 2)
+
+
+def _find_extent(painted: Tensor, size: int) -> tuple[int, int]:
+    """First even pixel and even end of what is painted along an axis, with some beside it."""
+    places = painted.nonzero()
+    if not len(places):
+        return 0, 0
+    first, last = int(places[0]), int(places[-1])
+    first = max(first - PAINT_MARGIN_PX, 0)
+    end = last + 1 + PAINT_MARGIN_PX
+    return first - first % 2, min(end + end % 2, size)
 
 
 @njit_cached
@@ -188,27 +204,27 @@ def compute_tanh(x):
 @njit_cached_fast
 def _pack_kernel(
     cells, corrected, base, correction, fill, grid, mesh,
-    reach, logit_gain, residual_share, out,
+    reach, logit_gain, residual_share, top, bottom, first, end, out,
 ):  # fmt: skip
-    """Fill ``out`` [B, S, S, K + 3 + 2 K]."""
+    """Fill rows from ``top`` and columns from ``first`` of ``out`` [B, S, S, K + 3 + 2 K]."""
     batch, count, size = grid.shape[0], grid.shape[1], grid.shape[2]
     numbers = 3 * count + 4
     residual = np.empty((3, size, size), np.float32)
     line = np.empty((numbers, size), np.float32)
     beside = np.empty(size, np.float32)
     for b in range(batch):
-        for y in range(size):
+        for y in range(max(top - 1, 0), min(bottom + 1, size)):
             place = 2 * (y % 2)
             for c in range(3):
                 channel = 4 * (3 * count + 1 + c) + place
                 for half in range(size // 2):
                     residual[c, y, 2 * half] = cells[b, y // 2, half, channel]
                     residual[c, y, 2 * half + 1] = cells[b, y // 2, half, channel + 1]
-        for y in range(size):
+        for y in range(top, bottom):
             place = 2 * (y % 2)
             acts = corrected[b, 0, y]
             for channel in range(3 * count + 1):
-                for half in range(size // 2):
+                for half in range(first // 2, end // 2):
                     line[channel, 2 * half] = cells[b, y // 2, half, 4 * channel + place]
                     line[channel, 2 * half + 1] = cells[b, y // 2, half, 4 * channel + place + 1]
             # What is finer than a cell leaves the residual, see `blur_residual`.
@@ -218,33 +234,33 @@ def _pack_kernel(
                     outer = residual[c, above, x] + residual[c, below, x]
                     beside[x] = QUARTER * outer + HALF * residual[c, y, x]
                 target = line[3 * count + 1 + c]
-                for x in range(size):
+                for x in range(first, end):
                     outer = beside[max(x - 1, 0)] + beside[min(x + 1, size - 1)]
                     target[x] = QUARTER * outer + HALF * beside[x]
-                for x in range(size):
+                for x in range(first, end):
                     target[x] = compute_tanh(target[x] * residual_share * acts[x])
             for k in range(count + 1, 3 * count + 1):
-                for x in range(size):
+                for x in range(first, end):
                     line[k, x] = compute_tanh(line[k, x] * acts[x]) * reach
             # Blend weights: exponentials are (1 + t) / (1 - t) of t = tanh(x / 2).
             for k in range(count + 1):
-                for x in range(size):
+                for x in range(first, end):
                     line[k, x] = line[k, x] * logit_gain * acts[x] + base[b, k, y, x]
-            for x in range(size):
+            for x in range(first, end):
                 beside[x] = line[0, x]
             for k in range(1, count + 1):
-                for x in range(size):
+                for x in range(first, end):
                     beside[x] = max(beside[x], line[k, x])
             for k in range(count + 1):
-                for x in range(size):
+                for x in range(first, end):
                     tangent = compute_tanh((line[k, x] - beside[x]) * HALF)
                     line[k, x] = (ONE + tangent) / (ONE - tangent)
-            for x in range(size):
+            for x in range(first, end):
                 beside[x] = line[0, x]
             for k in range(1, count + 1):
-                for x in range(size):
+                for x in range(first, end):
                     beside[x] += line[k, x]
-            for x in range(size):
+            for x in range(first, end):
                 covered = mesh[b, 0, y, x]
                 share = covered / beside[x]
                 # Beside the mesh there is only the fill.

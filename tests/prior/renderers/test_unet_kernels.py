@@ -65,12 +65,30 @@ def test_packed_fields_are_those_of_torch(parts, rigid):
     with torch.inference_mode():
         found = pack_output_fields(output, inputs, warped, TOY)
     assert found.permute(0, 2, 3, 1).is_contiguous()
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    rows, columns = (inputs.alpha.amax((0, 1, axis)).nonzero() for axis in (3, 2))
+    painted = np.s_[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    torch.testing.assert_close(found[painted], expected[painted], atol=1e-5, rtol=1e-5)
     if rigid:
         bare = pack_fields(make_fields(0 * output, inputs, warped, TOY), inputs.sampling_grid)
         torch.testing.assert_close(
             found[..., SIZE // 2, 10], bare[..., SIZE // 2, 10], atol=1e-5, rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("paint", [(9, 12, 7, 11), (0, 0, 0, 0)])
+def test_fields_far_from_the_paint_are_left_out(parts, paint):
+    top, bottom, left, right = paint
+    inputs, _, warped, output = parts
+    alpha = torch.zeros_like(inputs.alpha)
+    alpha[1, :, top:bottom, left:right] = 1
+    expected = pack_fields(make_fields(output, inputs, warped, TOY), inputs.sampling_grid)
+    with torch.inference_mode():
+        found = pack_output_fields(output, replace(inputs, alpha=alpha), warped, TOY)
+    near = np.s_[..., 4:16, 2:16] if bottom else np.s_[..., :0, :0]
+    torch.testing.assert_close(found[near], expected[near], atol=1e-5, rtol=1e-5)
+    beyond = found.clone()
+    beyond[near] = 0
+    assert not beyond.any()
 
 
 def test_tanh_is_right_to_single_precision():
