@@ -285,19 +285,20 @@ def _soft_mask_kernel(hull, feather_width, left, top, pixel_size, out):
         lines[edges, 1] = orientation * ex / length
         lines[edges, 2] = orientation * (ey * hull[k, 0] - ex * hull[k, 1]) / length
         edges += 1
+    width = out.shape[1]
+    inside = np.empty(width)
     for row in range(out.shape[0]):
         y = top + (row + 0.5) * pixel_size
-        for column in range(out.shape[1]):
-            x = left + (column + 0.5) * pixel_size
-            # Inside of a convex hull the distance from it is the smallest of all lines'.
-            inside = feather_width
-            for k in range(edges):
-                distance = lines[k, 0] * x + lines[k, 1] * y + lines[k, 2]
-                if distance < inside:
-                    inside = distance
-                    if inside <= 0:
-                        break
-            t = max(inside, 0.0) / feather_width
+        # Inside of a convex hull the distance from it is the smallest of all lines'. Line by line,
+        # a row is computed in vectors.
+        inside[:] = feather_width
+        for k in range(edges):
+            across, rest = lines[k, 0], lines[k, 1] * y
+            for column in range(width):
+                x = left + (column + 0.5) * pixel_size
+                inside[column] = min(inside[column], across * x + rest + lines[k, 2])
+        for column in range(width):
+            t = max(inside[column], 0.0) / feather_width
             out[row, column] = t * t * (3 - 2 * t)
 
 
