@@ -261,6 +261,9 @@ def _make_room(
         Rows and columns of pixels beside the opening [M] each, and what to add to their places in
         each reference [K, M, 2].
     """
+    if not amounts.any():  # as in most frames
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, np.zeros((len(mouths), 0, 2), np.float32)
     pixel = 2 / len(inside)
     rows, columns, distance = _find_beside(inside, SEAM_REACH_PX)
     points = target.to_axes((np.stack([columns, rows], 1) + 0.5) * pixel - 1)
