@@ -432,6 +432,10 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             for frame in frames if order else draw_debug(frames):
                 writer.write(frame)
                 count += 1
+                # The first frames leave holes behind that what follows does not fit into; later
+                # ones hardly do.
+                if count & (count - 1) == 0:
+                    return_freed_memory()
                 progress(Progress("render", count, total))
         actor.revision.check_exists()
     painted = scene.track.usable[:rows] & (weights[:rows] > 0)
