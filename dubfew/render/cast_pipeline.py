@@ -524,7 +524,7 @@ def _write_cast(
                     closing(prefetch(match_frames(prepared, each.predictor), PREPARED_BATCHES))
                 )
                 predicted = threads.enter_context(
-                    closing(prefetch(predict_frames(matched, each.predictor)))
+                    closing(prefetch(predict_frames(matched, each.predictor), WAITING_FRAMES))
                 )
                 frames = threads.enter_context(
                     closing(prefetch(composite_frames(predicted, compositor), WAITING_FRAMES))

@@ -125,7 +125,9 @@ class ScenePainter:
                 )
             ) as prepared,
             closing(prefetch(match_frames(prepared, self._predictor), PREPARED_BATCHES)) as matched,
-            closing(prefetch(predict_frames(matched, self._predictor))) as predicted,
+            closing(
+                prefetch(predict_frames(matched, self._predictor), WAITING_FRAMES)
+            ) as predicted,
             closing(
                 prefetch(composite_frames(predicted, self._compositor), WAITING_FRAMES)
             ) as composited,

@@ -27,14 +27,17 @@ GEOMETRY_BLOCK_FRAMES = 64
 # Frames that go through the network together. More are no faster on a CPU, and take memory. Two
 # would take 50 MB less, and a tenth more of the network's time.
 NETWORK_BATCH_FRAMES = 4
-# Frames that wait behind decoding, and behind compositing: a frame of 1080p has 3 MB, one of 4K 12.
+# Pixels of the frames that go through the network together: four batches are on their way at once,
+# and a frame of 4K has 12 MB. Such frames go by twos, larger ones one by one.
+NETWORK_BATCH_PIXELS = 2 * 3840 * 2160
+# Frames that wait behind decoding, network and compositing: a frame of 1080p has 3 MB.
 WAITING_FRAMES = 2
 # Batches that wait for the match of light, and for the network. One keeps them busy; each has 12 MB
 # of inputs.
 PREPARED_BATCHES = 1
-# Frames that wait for a batch at most, with the untouched ones among them: a long stretch without a
-# face must not fill the memory.
-MAX_PENDING_FRAMES = 4 * NETWORK_BATCH_FRAMES
+# Batches of frames that wait for one batch at most, with the untouched ones among them: a long
+# stretch without a face must not fill the memory.
+MAX_PENDING_BATCHES = 4
 
 
 def make_frame_tasks(
@@ -178,10 +181,17 @@ def prepare_frames(
         # Untouched frames wait with the tasks, so that the order is kept.
         pending.append(item)
         num_tasks += isinstance(item, FrameTask)
-        if num_tasks == NETWORK_BATCH_FRAMES or len(pending) == MAX_PENDING_FRAMES:
+        limit = _count_batch_frames(item.frame if isinstance(item, FrameTask) else item)
+        if num_tasks == limit or len(pending) == MAX_PENDING_BATCHES * limit:
             yield _prepare_pending(pending, predictor)
             pending, num_tasks = [], 0
     yield _prepare_pending(pending, predictor)
+
+
+def _count_batch_frames(frame: Frame) -> int:
+    """Return how many frames of this size go through the network together."""
+    fitting = NETWORK_BATCH_PIXELS // (frame.width * frame.height)
+    return min(max(fitting, 1), NETWORK_BATCH_FRAMES)
 
 
 def _prepare_pending(pending: list[Frame | FrameTask], predictor: MouthPredictor) -> FrameBatch:

@@ -9,7 +9,7 @@ import pytest
 
 from dubfew.render.stage_timer import StageTimer
 from dubfew.render.streaming import (
-    MAX_PENDING_FRAMES,
+    MAX_PENDING_BATCHES,
     NETWORK_BATCH_FRAMES,
     composite_frames,
     match_frames,
@@ -42,8 +42,22 @@ def predict(items, predictor):
     return predict_frames(match_frames(prepare_frames(items, predictor), predictor), predictor)
 
 
-def task(number: int) -> FrameTask:
-    return FrameTask(number, None, 0, None, None, None)
+class NumberedFrame(int):
+    """A frame that is its own number."""
+
+    width, height = 1920, 1080
+
+
+class NumberedFrame4k(NumberedFrame):
+    width, height = 3840, 2160
+
+
+class NumberedFrame8k(NumberedFrame):
+    width, height = 7680, 4320
+
+
+def task(number: int, shot: int = 0) -> FrameTask:
+    return FrameTask(NumberedFrame(number), None, 0, None, None, None, shot=shot)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +72,9 @@ def task(number: int) -> FrameTask:
 )
 def test_items_keep_their_order(faces: str, batches: list[int]) -> None:
     predictor = NumberPredictor()
-    items = [task(number) if face == "x" else number for number, face in enumerate(faces)]
+    items = [
+        task(number) if face == "x" else NumberedFrame(number) for number, face in enumerate(faces)
+    ]
     predicted = list(predict(items, predictor))
     assert predictor.batches == batches
     assert [isinstance(item, PredictedFrame) for item in predicted] == [f == "x" for f in faces]
@@ -73,10 +89,7 @@ def test_a_batch_begins_with_a_shot() -> None:
     """Its first frames tell the light of a shot before any of them is painted."""
     predictor = NumberPredictor()
     shots = "aaaaaabbbbbc"
-    tasks = [
-        FrameTask(number, None, 0, None, None, None, shot=ord(shot))
-        for number, shot in enumerate(shots)
-    ]
+    tasks = [task(number, ord(shot)) for number, shot in enumerate(shots)]
     predicted = list(predict(tasks, predictor))
     assert predictor.batches == [4, 2, 4, 1, 1]
     assert [item.prediction for item in predicted] == list(range(len(shots)))
@@ -86,14 +99,24 @@ def test_frames_without_a_face_do_not_pile_up() -> None:
     taken = []
 
     def frames():
-        for number in range(3 * MAX_PENDING_FRAMES):
+        for number in range(3 * MAX_PENDING_BATCHES * NETWORK_BATCH_FRAMES):
             taken.append(number)
-            yield number
+            yield NumberedFrame(number)
 
     predictor = NumberPredictor()
     first = next(predict(frames(), predictor))
     assert first == 0
-    assert len(taken) == MAX_PENDING_FRAMES > NETWORK_BATCH_FRAMES
+    assert len(taken) == MAX_PENDING_BATCHES * NETWORK_BATCH_FRAMES
+
+
+@pytest.mark.parametrize(
+    ("kind", "batches"), [(NumberedFrame4k, [2, 2, 1]), (NumberedFrame8k, 5 * [1])]
+)
+def test_large_frames_go_through_the_network_in_smaller_batches(kind, batches) -> None:
+    predictor = NumberPredictor()
+    tasks = [replace(task(0), frame=kind(number)) for number in range(5)]
+    assert [item.prediction for item in predict(tasks, predictor)] == list(range(5))
+    assert predictor.batches == batches
 
 
 def test_seconds_add_up_by_stage() -> None:
