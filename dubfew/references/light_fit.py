@@ -511,10 +511,15 @@ def _find_one_light(
     """
     everything = np.ones(len(actor_colors), np.bool_)
     both = np.stack([actor_colors @ LUMA_BT709, scene_colors @ LUMA_BT709])
-    # Cells of one brightness tell of no order.
-    if len(actor_colors) < 2 or both.std(1).min() < MIN_CELL_DEVIATION:
+    if len(actor_colors) < 2:
         return everything
-    if np.corrcoef(both)[0, 1] >= ONE_LIGHT_CORRELATION:
+    both -= both.mean(1, keepdims=True)
+    products = both @ both.T / both.shape[1]
+    deviations = np.sqrt(np.diag(products))
+    # Cells of one brightness tell of no order.
+    if deviations.min() < MIN_CELL_DEVIATION:
+        return everything
+    if products[0, 1] >= ONE_LIGHT_CORRELATION * deviations.prod():
         return everything
     predicted = predict_scene_colors(parameters, actor_colors, positions)
     seen, expected = (

@@ -239,8 +239,12 @@ class FrameCells:
         return SkinComparison(self._sampled, colors, chosen, chosen & ~border)
 
 
+@cache
 def window_positions(size: int) -> Tensor:
-    """Positions of the centers of a window's pixels or cells, -1 to 1. [size, size, 2]"""
+    """Positions of the centers of a window's pixels or cells, -1 to 1; not to be changed.
+
+    [size, size, 2]
+    """
     centers = (torch.arange(size) + 0.5) * (2 / size) - 1
     return torch.stack(torch.meshgrid(centers, centers, indexing="xy"), -1)
 

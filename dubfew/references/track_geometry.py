@@ -63,7 +63,9 @@ class TrackGeometry:
         return (self.regions.hull[row] - (left, top)) * (window_size / side)
 
 
-def compute_track_geometry(track: Track, head: HeadModel) -> TrackGeometry:
+def compute_track_geometry(
+    track: Track, head: HeadModel, regions: FaceRegions | None = None
+) -> TrackGeometry:
     """Compute meshes, regions and keys of a track.
 
     All meshes are in memory at once: give long tracks in blocks, by `Track.select`.
@@ -71,11 +73,13 @@ def compute_track_geometry(track: Track, head: HeadModel) -> TrackGeometry:
     Args:
         track: N frames.
         head: the track's head model.
+        regions: those of another track with the same head and poses, whatever its mouths; None to
+            compute them.
     """
     vertices = head.vertices(track.shape, track.expression, track.jaw, track.neck)
     return TrackGeometry(
         project_head_points(vertices, track),
-        compute_track_regions(track, head),
+        compute_track_regions(track, head) if regions is None else regions,
         compute_frame_keys(track, head),
     )
 

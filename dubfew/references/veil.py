@@ -88,14 +88,12 @@ class Veil:
     ) -> NDArray[np.float32]:
         """The share in each pixel of a part of the window. [H, W]"""
         height, width = shape
-        cells = self.share
-        rows, columns = cells.shape
+        rows, columns = self.share.shape
         left, top, right, bottom = box or (0.0, 0.0, 1.0, 1.0)
-        # Places between the centers of cells; beyond the last ones nothing changes.
-        x = (left + (right - left) * (np.arange(width) + 0.5) / width) * columns - 0.5
-        y = (top + (bottom - top) * (np.arange(height) + 0.5) / height) * rows - 0.5
-        between = _weights_between(y, rows) @ cells @ _weights_between(x, columns).T
-        return np.asarray(between, np.float32)
+        down = _weights_between(top, bottom, height, rows)
+        across = _weights_between(left, right, width, columns)
+        between = down @ torch.from_numpy(self.share).double() @ across.T
+        return np.asarray(between.float().numpy())
 
 
 @dataclass(frozen=True)
@@ -284,8 +282,18 @@ def _smoothing(count: int, cells: float) -> tuple[Tensor, Tensor]:
     return near, wide
 
 
-def _weights_between(places: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Weights of linear interpolation at places between cells. [P, count]"""
+@lru_cache(maxsize=4)  # whole windows are enlarged in every frame
+def _weights_between(begin: float, end: float, size: int, count: int) -> Tensor:
+    """Weights of linear interpolation between cells, for pixels of a part of a row. [size, count]
+
+    Args:
+        begin: where the part begins, as a fraction of the row.
+        end: where it ends.
+        size: pixels of the part.
+        count: cells of the whole row.
+    """
+    # Places between the centers of cells; beyond the last ones nothing changes.
+    places = (begin + (end - begin) * (np.arange(size) + 0.5) / size) * count - 0.5
     places = places.clip(0, count - 1)
     first = np.minimum(places.astype(np.int64), max(count - 2, 0))
     part = places - first
@@ -293,4 +301,4 @@ def _weights_between(places: NDArray[np.float64], count: int) -> NDArray[np.floa
     rows = np.arange(len(places))
     weights[rows, first] += 1 - part
     weights[rows, np.minimum(first + 1, count - 1)] += part
-    return weights
+    return torch.from_numpy(weights)

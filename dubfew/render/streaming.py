@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dubfew.media import Frame
 from dubfew.motion.mouth_motion import MouthMotion
+from dubfew.reconstruction.crop import FaceRegions
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
 from dubfew.references.inputs import select_motion_window
@@ -101,7 +102,7 @@ def make_frame_tasks(
                 int(track.shot[number]),
                 number,
                 track.landmarks[number],
-                None if mouths is None else partial(mouths.find, number),
+                None if mouths is None else partial(mouths.find, number, block.regions),
             )
         else:
             yield frame
@@ -125,13 +126,19 @@ class FilmedMouths:
         self._number = -1
         self._block: TrackGeometry | None = None
 
-    def find(self, number: int) -> FilmedMouth:
-        """Find the mouth of a frame; fastest in the order of the frames."""
+    def find(self, number: int, regions: FaceRegions | None = None) -> FilmedMouth:
+        """Find the mouth of a frame; fastest in the order of the frames.
+
+        Args:
+            number: row of the track.
+            regions: those of its block, which do not depend on mouths; None to compute them.
+        """
         block, row = divmod(number, GEOMETRY_BLOCK_FRAMES)
         if self._block is None or block != self._number:
             start = block * GEOMETRY_BLOCK_FRAMES
             part = self._track.select(slice(start, start + GEOMETRY_BLOCK_FRAMES))
-            self._block, self._number = compute_track_geometry(part, self._head), block
+            self._block = compute_track_geometry(part, self._head, regions)
+            self._number = block
         references, distances = find_nearest_references(
             self._block.key[row], self._reference_keys, self._num_references
         )
