@@ -29,6 +29,8 @@ COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
 def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
     tune_process()
+    if sys.argv[1:2] == ["render"]:  # it trains nothing
+        defer_shape_rules()
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -51,14 +53,13 @@ def main() -> None:
 
 
 def tune_process() -> None:
-    """Set threads, memory, garbage and imports of this process as commands of dubfew need them.
+    """Set threads, memory and garbage of this process as commands of dubfew need them.
 
     To be called before other imports.
     """
     use_one_blas_thread()  # before NumPy is imported, which reads it
     keep_freed_memory()  # before threads have arenas of their own
     search_garbage_rarely()  # before imports make a million objects
-    defer_shape_rules()  # before torch is imported
 
 
 def _select_commands(arguments: list[str]) -> typer.Typer:

@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any
 
 SHAPE_RULES = "torch._meta_registrations"
-# Packages of torch that need the rules, and import each other in the right order only after them.
-# `torch.optim` imports the first when an optimizer is made.
+# Packages of torch that need the rules, and some of which import each other in the right order only
+# after them. `torch.optim` imports the first when an optimizer is made.
 _DEPENDENTS = frozenset(
     f"torch.{name}" for name in ("_dynamo", "_inductor", "_decomp", "_prims", "_refs")
 )
@@ -37,6 +37,9 @@ class _ShapeRuleFinder(MetaPathFinder, Loader):
             return importlib.util.spec_from_loader(fullname, self)
         if fullname in _DEPENDENTS and self._is_waiting:
             self._load()
+            # The rules import some of these packages themselves, which must not be done twice.
+            if fullname in sys.modules:
+                return importlib.util.spec_from_loader(fullname, _ImportedLoader(fullname))
         return None
 
     def exec_module(self, module: ModuleType) -> None:
@@ -58,11 +61,26 @@ class _ShapeRuleFinder(MetaPathFinder, Loader):
         return importlib.import_module(SHAPE_RULES)
 
 
+class _ImportedLoader(Loader):
+    """Give a module that was imported while its import began, as it is."""
+
+    def __init__(self, name: str) -> None:
+        self._module = sys.modules[name]
+        # Python takes the spec that a module has already for another one, and runs it again.
+        self._spec, self._module.__spec__ = self._module.__spec__, None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
 def defer_shape_rules() -> None:
     """Have ``import torch`` leave its shape rules for the device "meta" to who needs them.
 
-    For the command line alone: the setting holds for the whole process. Does nothing if torch is
-    imported already.
+    For commands that train nothing: optimizers need the rules, and what imports a part of torch in
+    the meantime finds it as `import torch` has left it. Does nothing if torch is imported already.
     """
     if "torch" not in sys.modules:
         sys.meta_path.insert(0, _ShapeRuleFinder())

@@ -17,6 +17,9 @@ USES = {
     "optimizer": "torch.optim.Adam(layer.parameters())",
     "attribute": "assert callable(torch._meta_registrations.meta_conv)",
     "name": "from torch._meta_registrations import meta_conv",
+    "part": "import torch._prims as prims, torch._refs; assert callable(prims.add)",
+    "distributed": "import torch.distributed.tensor",
+    "export": "torch.export.export(layer, (torch.ones(1, 3),))",
     "compile": "torch.compile(layer, backend='eager')(torch.ones(1, 3))",
 }
 
@@ -26,6 +29,7 @@ def test_the_rules_are_there_when_they_are_needed(use: str) -> None:
     check = """
 from torch._subclasses.fake_tensor import FakeTensorMode
 assert "torch._decomp" in sys.modules
+assert torch._prims.__spec__.submodule_search_locations
 with torch.device("meta"):
     image, network = torch.zeros(1, 3, 8, 8), torch.nn.Conv2d(3, 4, 3)
 assert network(image).shape == (1, 4, 6, 6)
