@@ -41,10 +41,13 @@ def njit_cached_fast(function: Function) -> Function:
 
 def _compile_cached(function: Function, *, fastmath: bool = False) -> Function:
     """Compile a function with numba, with a cache where there is a place for it."""
+    # Division by 0 gives infinity or NaN as in NumPy: a check that could raise an error after each
+    # division keeps the compiler from making vectors of loops.
+    settings: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
-        return cast(Function, njit(cache=True, nogil=True, fastmath=fastmath)(function))
+        return cast(Function, njit(cache=True, **settings)(function))
     except RuntimeError:  # numba found no place for its cache
-        return cast(Function, njit(nogil=True, fastmath=fastmath)(function))
+        return cast(Function, njit(**settings)(function))
 
 
 @contextmanager

@@ -212,6 +212,8 @@ def _pack_kernel(
     residual = np.empty((3, size, size), np.float32)
     line = np.empty((numbers, size), np.float32)
     beside = np.empty(size, np.float32)
+    # Unsigned: numba would look at each index for a negative one.
+    begin, stop = np.uint64(first), np.uint64(end)
     for b in range(batch):
         for y in range(max(top - 1, 0), min(bottom + 1, size)):
             place = 2 * (y % 2)
@@ -234,33 +236,33 @@ def _pack_kernel(
                     outer = residual[c, above, x] + residual[c, below, x]
                     beside[x] = QUARTER * outer + HALF * residual[c, y, x]
                 target = line[3 * count + 1 + c]
-                for x in range(first, end):
+                for x in range(size):
                     outer = beside[max(x - 1, 0)] + beside[min(x + 1, size - 1)]
                     target[x] = QUARTER * outer + HALF * beside[x]
-                for x in range(first, end):
+                for x in range(begin, stop):
                     target[x] = compute_tanh(target[x] * residual_share * acts[x])
             for k in range(count + 1, 3 * count + 1):
-                for x in range(first, end):
+                for x in range(begin, stop):
                     line[k, x] = compute_tanh(line[k, x] * acts[x]) * reach
             # Blend weights: exponentials are (1 + t) / (1 - t) of t = tanh(x / 2).
             for k in range(count + 1):
-                for x in range(first, end):
+                for x in range(begin, stop):
                     line[k, x] = line[k, x] * logit_gain * acts[x] + base[b, k, y, x]
-            for x in range(first, end):
+            for x in range(begin, stop):
                 beside[x] = line[0, x]
             for k in range(1, count + 1):
-                for x in range(first, end):
+                for x in range(begin, stop):
                     beside[x] = max(beside[x], line[k, x])
             for k in range(count + 1):
-                for x in range(first, end):
+                for x in range(begin, stop):
                     tangent = compute_tanh((line[k, x] - beside[x]) * HALF)
                     line[k, x] = (ONE + tangent) / (ONE - tangent)
-            for x in range(first, end):
+            for x in range(begin, stop):
                 beside[x] = line[0, x]
             for k in range(1, count + 1):
-                for x in range(first, end):
+                for x in range(begin, stop):
                     beside[x] += line[k, x]
-            for x in range(first, end):
+            for x in range(begin, stop):
                 covered = mesh[b, 0, y, x]
                 share = covered / beside[x]
                 # Beside the mesh there is only the fill.
