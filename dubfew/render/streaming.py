@@ -33,9 +33,9 @@ NETWORK_BATCH_FRAMES = 4
 NETWORK_BATCH_PIXELS = 2 * 3840 * 2160
 # Frames that wait behind decoding, network and compositing: a frame of 1080p has 3 MB.
 WAITING_FRAMES = 2
-# Batches that wait for the match of light, and for the network. One keeps them busy; each has 12 MB
-# of inputs.
-PREPARED_BATCHES = 1
+# Batches that wait for the match of light, and for the network, beside the one that is made
+# meanwhile, which keeps them busy: each has 12 MB of inputs, and its frames.
+PREPARED_BATCHES = 0
 # Batches of frames that wait for one batch at most, with the untouched ones among them: a long
 # stretch without a face must not fill the memory.
 MAX_PENDING_BATCHES = 4

@@ -10,9 +10,6 @@ from typing import TypeVar
 Item = TypeVar("Item")
 # Put into the buffer behind the last item.
 _END_OF_ITEMS = object()
-# Seconds between two looks at whether the consumer has stopped, while the buffer is full. Shorter
-# ones cost time, longer ones delay the end after an error.
-STOP_CHECK_SECONDS = 0.1
 
 
 def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, None, None]:
@@ -24,8 +21,9 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
 
     Args:
         items: source of the items; it is iterated in the thread.
-        buffer_size: largest number of items that wait for the consumer. More items smooth out
-            uneven work and cost memory; frames of 4K video take 25 MB each.
+        buffer_size: largest number of items that wait for the consumer, beside one that the
+            producer makes meanwhile; 0 for no other. More items smooth out uneven work and cost
+            memory; frames of 4K video take 25 MB each.
 
     Yields:
         The items in their order.
@@ -38,27 +36,22 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
         [0, 1, 2]
     """
     # Holds items, the end mark, or an exception.
-    buffer: queue.Queue[object] = queue.Queue(buffer_size)
+    buffer: queue.SimpleQueue[object] = queue.SimpleQueue()
+    # Items that may still be made: those that wait, and one in the producer's hands.
+    room = threading.Semaphore(buffer_size + 1)
     stopped = threading.Event()
-
-    def put(thing: object) -> bool:
-        """Put into the buffer; return False if the consumer has stopped."""
-        while not stopped.is_set():
-            try:
-                buffer.put(thing, timeout=STOP_CHECK_SECONDS)
-                return True
-            except queue.Full:
-                continue
-        return False
 
     def produce() -> None:
         try:
-            for item in items:
-                if not put(item):
+            source, item = iter(items), None
+            while item is not _END_OF_ITEMS:
+                room.acquire()
+                if stopped.is_set():
                     return
-            put(_END_OF_ITEMS)
+                item = next(source, _END_OF_ITEMS)
+                buffer.put(item)
         except BaseException as error:  # the consumer raises it
-            put(_ProducerError(error))
+            buffer.put(_ProducerError(error))
 
     # A daemon, so that a consumer that never closes the generator does not keep Python alive.
     thread = threading.Thread(target=produce, daemon=True)
@@ -67,9 +60,11 @@ def prefetch(items: Iterable[Item], buffer_size: int = 4) -> Generator[Item, Non
         while (thing := buffer.get()) is not _END_OF_ITEMS:
             if isinstance(thing, _ProducerError):
                 raise thing.error
+            room.release()
             yield thing  # type: ignore[misc]
     finally:
         stopped.set()
+        room.release()
         _join(thread)
 
 

@@ -23,7 +23,7 @@ def wait_until(condition, seconds: float = 60.0) -> bool:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.none() | st.integers(), max_size=30), st.integers(1, 5))
+@given(st.lists(st.none() | st.integers(), max_size=30), st.integers(0, 5))
 def test_the_same_items_in_order(items, depth):
     assert list(prefetch(items, depth)) == items
 
@@ -42,7 +42,8 @@ def test_the_producer_has_a_thread_of_its_own():
     assert next(iter(prefetch(items()))) != threading.get_ident()
 
 
-def test_never_further_ahead_than_the_depth():
+@pytest.mark.parametrize("size", [0, 3])
+def test_never_further_ahead_than_the_depth(size):
     made = []
 
     def items():
@@ -50,14 +51,14 @@ def test_never_further_ahead_than_the_depth():
             made.append(number)
             yield number
 
-    with closing(prefetch(items(), buffer_size=3)) as stream:
+    with closing(prefetch(items(), buffer_size=size)) as stream:
         for taken, _ in enumerate(stream, 1):
             # Those in the buffer, and one in the producer's hands.
-            assert len(made) <= taken + 4
+            assert len(made) <= taken + size + 1
             if taken == 10:
-                assert wait_until(lambda: len(made) == 14)
-                time.sleep(0.15)  # longer than the producer's patience
-                assert len(made) == 14
+                assert wait_until(lambda: len(made) == 11 + size)
+                time.sleep(0.15)
+                assert len(made) == taken + size + 1
                 break
 
 
