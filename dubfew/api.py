@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, Union, cast
 
-from dubfew.adapt.options import AdaptOptions
+from dubfew.adapt.options import DEFAULT_FOOTAGE_SECONDS, AdaptOptions
 from dubfew.dubbing.options import DubOptions
 from dubfew.errors import DubfewError
 from dubfew.evaluate.options import EvaluateOptions
@@ -162,10 +162,11 @@ def adapt(
     progress(Progress(LOAD_STAGE, 0))
     if on_plan is not None:
         on_plan(plan_adapt(video, options, registry=registry))
-    from dubfew.adapt import pipeline
+    with _footage_detected_ahead(Path(video), options):
+        from dubfew.adapt import pipeline
 
-    if not options.add:
-        return pipeline.adapt(video, options, registry=registry, progress=progress)
+        if not options.add:
+            return pipeline.adapt(video, options, registry=registry, progress=progress)
     from dubfew.adapt.precheck import resolve_actor_id
     from dubfew.render.coverage import describe_gain, measure_actor_coverage
 
@@ -173,6 +174,17 @@ def adapt(
     result = pipeline.adapt(video, options, registry=registry, progress=progress)
     after = measure_actor_coverage(result.actor, result.revision, registry=registry)
     return replace(result, gained=describe_gain(before, after))
+
+
+def _footage_detected_ahead(video: Path, options: AdaptOptions) -> AbstractContextManager[None]:
+    """Look for the people of footage that is learned whole while torch is imported."""
+    if "torch" in sys.modules or options.start is not None or options.add:
+        return nullcontext()
+    from dubfew.media import probe
+    from dubfew.reconstruction.detection.detected_ahead import detecting_ahead
+
+    is_short = 0 < probe(video).duration <= (options.seconds or DEFAULT_FOOTAGE_SECONDS)
+    return detecting_ahead(video) if is_short else nullcontext()
 
 
 @document_options(AdaptOptions)

@@ -22,6 +22,7 @@ from dubfew.motion.mouth_motion import MouthMotion
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.crop import compute_track_regions
 from dubfew.reconstruction.detection.clip_detections import detect_people
+from dubfew.reconstruction.detection.detected_ahead import take_people
 from dubfew.reconstruction.fitting.methods import TRACKING_METHODS
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.segmenters import load_face_parser
@@ -108,7 +109,10 @@ def prepare_actor_footage(
     parser = load_face_parser(segmenter)
     refine_track = TRACKING_METHODS.load(tracking)
     first = segment.first
-    detections = detect_people(video, start=first, stop=segment.stop, progress=progress)
+    # Short footage is searched while torch is imported.
+    detections = take_people(video, progress) if segment.chosen == "whole" else None
+    if detections is None or len(detections.times) > segment.stop:
+        detections = detect_people(video, start=first, stop=segment.stop, progress=progress)
     face = face_policy.choose(video, detections)
     chosen = str(face.person.number)
     track = track_person(video, detections, chosen, head=head, start=first)

@@ -125,10 +125,24 @@ def find_people(path: Path, progress: ProgressCallback = no_progress) -> ClipDet
         MediaError: The file cannot be read as video.
         NoFaceError: The clip has no frames.
     """
+    return take_people(path, progress) or detect_people(path, progress=progress)
+
+
+def take_people(path: Path, progress: ProgressCallback = no_progress) -> ClipDetections | None:
+    """Take the people of a clip from `detecting_ahead`; None where it does not look for them.
+
+    Args:
+        path: the clip.
+        progress: called with the state of the search while it goes on.
+
+    Raises:
+        MediaError: The file cannot be read as video.
+        NoFaceError: The clip has no frames.
+    """
     global _search
-    found = None
-    if _search is not None and _search.concerns(path):
-        found = _search.take(progress)
-        _search.stop()
-        _search = None
-    return found or detect_people(path, progress=progress)
+    if _search is None or not _search.concerns(path):
+        return None
+    found = _search.take(progress)
+    _search.stop()
+    _search = None
+    return found

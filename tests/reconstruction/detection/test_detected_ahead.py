@@ -17,6 +17,7 @@ from dubfew.reconstruction.detection.detected_ahead import (
     detecting_ahead,
     find_people,
     is_detected,
+    take_people,
 )
 from dubfew.utils.files import sha256_file
 from tests.people import person_frames
@@ -58,6 +59,15 @@ def test_what_is_found_ahead_is_what_is_found_otherwise(clip, searched_now):
     expected = detect_people(clip)
     np.testing.assert_array_equal(found.people[0].landmarks, expected.people[0].landmarks)
     np.testing.assert_array_equal(found.times, expected.times)
+
+
+def test_nothing_is_taken_where_nothing_is_looked_for(clip, searched_now):
+    assert take_people(clip) is None
+    with detecting_ahead(clip):
+        assert take_people(clip.with_name("other.mp4")) is None
+        assert len(take_people(clip).times) == 12
+        assert take_people(clip) is None
+    assert not searched_now
 
 
 def test_a_clip_that_is_read_otherwise_is_searched_anew(clip, searched_now):
