@@ -22,7 +22,11 @@ from torch.nn import functional as F
 
 from dubfew.errors import ArtefactError
 from dubfew.prior.renderers._base import BlendFields, Renderer, RendererConfig, pack_fields
-from dubfew.prior.renderers._unet_kernels import pack_output, stack_network_input
+from dubfew.prior.renderers._unet_kernels import (
+    normalize_features,
+    pack_output,
+    stack_network_input,
+)
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
 from dubfew.references.warping import WarpedReferences, dilate
@@ -96,10 +100,9 @@ def _normalize_pixels(x: Tensor) -> Tensor:
 
 def _normalize_and_activate(x: Tensor) -> Tensor:
     """Normalize pixels, then apply a SiLU that keeps their variance."""
-    normalized = _normalize_pixels(x)
-    if torch.is_grad_enabled():
-        return F.silu(normalized) * SILU_GAIN
-    return F.silu(normalized, inplace=True).mul_(SILU_GAIN)
+    if fits_kernels(x):
+        return normalize_features(x, PIXEL_NORM_EPSILON, SILU_GAIN)
+    return F.silu(_normalize_pixels(x)) * SILU_GAIN
 
 
 @torch.no_grad()

@@ -72,6 +72,27 @@ def stack_network_input(
     return stacked.permute(0, 3, 1, 2)
 
 
+def normalize_features(x: Tensor, epsilon: float, activation_gain: float) -> Tensor:
+    """Scale each pixel's channels to a root mean square of 1, then apply a SiLU, in one pass.
+
+    Args:
+        x: features, fastest with channels last in memory; they may be overwritten, which saves the
+            way to other memory. [B, C, s, s]
+        epsilon: what is added to mean squares.
+        activation_gain: factor on the SiLU.
+
+    Returns:
+        The result, channels last in memory. [B, C, s, s]
+    """
+    features = x.permute(0, 2, 3, 1).contiguous()
+    _normalize_kernel(
+        features.numpy().reshape(-1, features.shape[-1]),
+        np.float32(epsilon),
+        np.float32(activation_gain),
+    )
+    return features.permute(0, 3, 1, 2)
+
+
 def pack_output(
     output: Tensor,  # [B, 4 (3 K + 4), S / 2, S / 2]
     corrected: Tensor,  # [B, 1, S, S]
@@ -199,6 +220,25 @@ def compute_tanh(x):
     above = above * square + TANH_ABOVE[0]
     below = below * square + TANH_BELOW[0]
     return x * above / below
+
+
+@njit_cached_fast
+def _normalize_kernel(features, epsilon, activation_gain):
+    """Change ``features`` [N, C] in place, see `normalize_features`.
+
+    With another array to write to, the compiler would have to know that the two are not one.
+    """
+    count, channels = features.shape
+    share = ONE / np.float32(channels)
+    for n in range(count):
+        energy = ZERO
+        for c in range(channels):
+            energy += features[n, c] * features[n, c]
+        scale = HALF / np.sqrt(energy * share + epsilon)
+        for c in range(channels):
+            # A SiLU is x / 2 (1 + tanh(x / 2)).
+            half = features[n, c] * scale
+            features[n, c] = half * activation_gain * (ONE + compute_tanh(half))
 
 
 @njit_cached_fast

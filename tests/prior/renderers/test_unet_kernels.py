@@ -15,7 +15,7 @@ from dubfew.prior.renderers._unet import (
     make_network_input,
     pack_output_fields,
 )
-from dubfew.prior.renderers._unet_kernels import compute_tanh
+from dubfew.prior.renderers._unet_kernels import compute_tanh, normalize_features
 from dubfew.references.warping import warp_references
 from tests.data.people import SIZE, TOY
 
@@ -89,6 +89,16 @@ def test_fields_far_from_the_paint_are_left_out(parts, paint):
     beyond = found.clone()
     beyond[near] = 0
     assert not beyond.any()
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_features_are_normalized_and_activated(channels_last):
+    x = 3 * torch.randn(2, 5, 4, 6, generator=torch.Generator().manual_seed(0))
+    x[0, :, 1, 1] = 0
+    expected = torch.nn.functional.silu(x / (x.square().mean(1, keepdim=True) + 1e-4).sqrt()) * 1.68
+    laid = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    found = normalize_features(laid, 1e-4, 1.68)
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)
 
 
 def test_tanh_is_right_to_single_precision():
