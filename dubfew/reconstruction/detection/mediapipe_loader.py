@@ -105,7 +105,7 @@ def load_solution_base() -> Any:
         def process(self, image: NDArray[np.uint8]) -> types.SimpleNamespace:
             """Run the graph on a picture [H, W, 3]; return its outputs by name, None for none.
 
-            MediaPipe's own method makes a class of each result, which costs 0.4 ms and refers to
+            MediaPipe's own method makes a class of each result, which refers to
             itself, so that masks of many frames stay in memory.
             """
             # Parts that work on a face log when they see the first one.
