@@ -7,7 +7,9 @@ the warped references to the true image measures the error, and the mesh is move
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,14 +24,16 @@ from dubfew.references.footage import Footage
 from dubfew.references.inputs import RenderInputs, concatenate_inputs, make_footage_inputs
 from dubfew.references.selection import MIN_REFERENCE_GAP_ALIGN, find_candidate_rows
 from dubfew.references.warping import warp_references
+from dubfew.utils.torch_threads import map_in_threads
 
 # Passes over all frames. The first brings most, a third one brought less than 0.1 dB.
 ALIGNMENT_ROUNDS = 2
 # References that are warped onto each frame. More would average out more of the errors of their own
 # meshes, but each costs time.
 ALIGNMENT_REFERENCES = 3
-# Frames that go through the optical flow together: bounds memory, changes no result.
-ALIGNMENT_BATCH_SIZE = 8
+# Frames that go through the optical flow together, in each of a few threads: bounds memory, changes
+# no result.
+ALIGNMENT_BATCH_SIZE = 4
 # Larger windows are shrunk to this for the flow, px. The flow is smooth, and its cells and reach
 # are in pixels: at 512 px it took back nothing of an error of 1 % of the window, at 160 px 63 %
 # (docs/findings.md).
@@ -71,7 +75,6 @@ def align_vertices(
     return moved
 
 
-@torch.no_grad()
 def align_footage(
     footage: Footage, head: HeadModel, *, progress: ProgressCallback = no_progress
 ) -> Footage:
@@ -88,20 +91,30 @@ def align_footage(
     """
     if len(footage) < 2 * MIN_REFERENCE_GAP_ALIGN:
         return footage
+    batches = [
+        slice(start, min(start + ALIGNMENT_BATCH_SIZE, len(footage)))
+        for start in range(0, len(footage), ALIGNMENT_BATCH_SIZE)
+    ]
     for round_number in range(ALIGNMENT_ROUNDS):
         moved = []
-        for start in range(0, len(footage), ALIGNMENT_BATCH_SIZE):
-            rows = range(start, min(start + ALIGNMENT_BATCH_SIZE, len(footage)))
-            inputs = concatenate_inputs(
-                [_make_alignment_inputs(footage, row, head) for row in rows]
-            )
-            target = torch.from_numpy(footage.images[start : rows.stop]).permute(0, 3, 1, 2) / 255
-            moved.append(align_vertices(inputs, target, footage.vertices[start : rows.stop]))
-            done = round_number * len(footage) + rows.stop
-            progress(Progress("align", done, ALIGNMENT_ROUNDS * len(footage)))
+        align = partial(_align_batch, footage, head)
+        with closing(map_in_threads(align, batches)) as aligned:
+            for batch, vertices in zip(batches, aligned, strict=True):
+                moved.append(vertices)
+                done = round_number * len(footage) + batch.stop
+                progress(Progress("align", done, ALIGNMENT_ROUNDS * len(footage)))
         # Only now: within a round all frames see the same references.
         footage = replace(footage, vertices=np.concatenate(moved))
     return footage
+
+
+@torch.no_grad()
+def _align_batch(footage: Footage, head: HeadModel, batch: slice) -> NDArray[np.float32]:
+    """Return the moved meshes of some consecutive frames. [B, V, 3]"""
+    rows = range(batch.start, batch.stop)
+    inputs = concatenate_inputs([_make_alignment_inputs(footage, row, head) for row in rows])
+    target = torch.from_numpy(footage.images[batch]).permute(0, 3, 1, 2) / 255
+    return align_vertices(inputs, target, footage.vertices[batch])
 
 
 def _make_alignment_inputs(footage: Footage, row: int, head: HeadModel) -> RenderInputs:

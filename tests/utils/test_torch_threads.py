@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dubfew.utils import torch_threads
-from dubfew.utils.torch_threads import share_cores
+from dubfew.utils.torch_threads import map_in_threads, share_cores
 
 
 @pytest.fixture
@@ -38,3 +38,27 @@ def test_another_number_than_the_default_stands(
     set_threads(threads)
     with share_cores() as count:
         assert count == torch.get_num_threads() == threads
+
+
+def test_items_are_computed_side_by_side_and_come_in_order(set_threads) -> None:
+    set_threads(6)
+    both = threading.Barrier(2, timeout=60)
+
+    def compute(item: int) -> tuple[int, int]:
+        if item < 2:
+            both.wait()  # ends only if two are computed at once
+        return item, torch.get_num_threads()
+
+    assert list(map_in_threads(compute, range(5), 3)) == [(item, 2) for item in range(5)]
+    assert torch.get_num_threads() == 6
+
+
+def test_an_error_of_an_item_is_raised(set_threads) -> None:
+    set_threads(2)
+
+    def compute(item: int) -> None:
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="0"):
+        list(map_in_threads(compute, range(3)))
+    assert torch.get_num_threads() == 2
