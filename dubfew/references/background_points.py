@@ -6,6 +6,8 @@ frame do so they agree, and only the rest of the actor's footage tells that this
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,14 @@ MIN_WINDOWS = 8
 # Difference of a point's hue from what most windows show, times brightness, up to which it is skin,
 # and from which it is something else; see `dubfew.references.skin_hue.measure_hues`.
 SKIN_DIFFERENCE, BACKGROUND_DIFFERENCE = 0.055, 0.1
-# Distance of the samples around a point, as a fraction of the window: a pixel alone is noise.
-SAMPLE_REACH = 0.012
+# Distance of the samples around a point, as a fraction of the window: a pixel alone is noise. It is
+# smaller around places between points, so that a strand of hair fills it.
+SAMPLE_REACH, STRAND_REACH = 0.012, 0.006
+# Neighbors of a point, and places on the way to each, as fractions, where something may lie between
+# points: those of a jaw are a fifteenth of the window apart.
+NUM_NEIGHBORS, WAYS = 6, (0.25, 0.5)
+# Distance of points from which on they are no neighbors, as a fraction of the window.
+MAX_NEIGHBOR_DISTANCE = 0.15
 # Distance from the inner edge of the lips, in inter-ocular distances, from which on skin keeps its
 # hue whatever the mouth does.
 FAR_FROM_LIPS = (0.25, 0.35)
@@ -42,35 +50,80 @@ def find_background_points(
         0 where a point shows what it shows in most windows, 1 where it does not; 0 for fewer than
         ``MIN_WINDOWS`` windows. [N, V]
     """
-    count, size = images.shape[:2]
-    if count < MIN_WINDOWS:
+    if len(images) < MIN_WINDOWS:
         return np.zeros(vertices.shape[:2], np.float32)
-    reach = SAMPLE_REACH * size
-    colors = np.zeros((*vertices.shape[:2], 3), np.float32)
-    shifts = reach * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)], np.float32)
+    points = vertices[:, :, :2]
+    difference = _measure_differences(images, points, SAMPLE_REACH)
+    # A strand of hair between two points concerns both.
+    size = images.shape[1]
+    between = _place_between(points, MAX_NEIGHBOR_DISTANCE * size)
+    inside = ((between >= 0) & (between < size)).all((0, -1))  # in all windows: those are fast
+    found = np.zeros(between.shape[:-1], np.float32)
+    found[:, inside] = _measure_differences(images, between[:, inside], STRAND_REACH)
+    np.maximum(difference, found.max(-1), out=difference)
+    limits = BACKGROUND_DIFFERENCE - SKIN_DIFFERENCE
+    return np.clip((difference - SKIN_DIFFERENCE) / limits, 0, 1).astype(np.float32)
+
+
+def _place_between(
+    points: NDArray[np.float32],  # [N, P, 2]
+    reach: float,
+) -> NDArray[np.float32]:  # [N, P, B, 2]
+    """Place points between each point of a mesh and those next to it in the first window.
+
+    Args:
+        points: the mesh, in any unit. [N, P, 2]
+        reach: distance up to which others are next to a point; itself stands for those beyond.
+    """
+    distances = np.linalg.norm(points[0, :, None] - points[0], axis=-1)
+    nearest = np.argsort(distances, 1)[:, 1 : NUM_NEIGHBORS + 1]
+    itself = np.arange(len(distances))[:, None]
+    nearest = np.where(distances[itself, nearest] <= reach, nearest, itself)
+    ways = [points[:, :, None] * (1 - way) + points[:, nearest] * way for way in WAYS]
+    return np.concatenate(ways, 2).astype(np.float32)
+
+
+def _measure_differences(
+    images: NDArray[np.uint8],  # [N, S, S, 3]
+    points: NDArray[np.float32],  # [N, P, 2]
+    reach: float,
+) -> FloatArray:  # [N, P]
+    """Measure by how much points differ in hue from what they show in most windows.
+
+    Args:
+        images: RGB mouth windows. [N, S, S, 3]
+        points: the same points in each of them, window px. [N, P, 2]
+        reach: distance of the samples around a point, as a fraction of the window.
+
+    Returns:
+        Differences of hue, times brightness; 0 outside of a window. [N, P]
+    """
+    count, size = images.shape[:2]
+    colors = np.zeros((*points.shape[:2], 3), np.float32)
+    shifts = reach * size * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)], np.float32)
     rows = np.arange(count)[:, None]
     for shift in shifts:
-        x, y = np.moveaxis(vertices[:, :, :2] + shift, -1, 0)
+        x, y = np.moveaxis(points + shift, -1, 0)
         x, y = (np.clip(values, 0, size - 1).astype(np.int64) for values in (x, y))
         colors += images[rows, y, x]
     colors /= len(shifts) * 255
-    inside = ((vertices[:, :, :2] >= 0) & (vertices[:, :, :2] < size)).all(-1)
+    inside = ((points >= 0) & (points < size)).all(-1)
     logarithms = np.log(np.maximum(colors, DARKEST_LEVEL))
     hues = logarithms[..., 0::2] - logarithms[..., 1:2]
     hues[~inside] = np.nan
     seen = inside.any(0)
-    difference = np.zeros(vertices.shape[:2], np.float32)
+    difference = np.zeros(points.shape[:2], np.float32)
     if not seen.any():
         return difference
+    take_median: Any = np.median if inside.all() else np.nanmedian  # ten times as fast
     hues = hues[:, seen]
-    off = hues - np.nanmedian(hues, 0)
+    off = hues - take_median(hues, 0)
     # The light of each window.
     known = inside[:, seen].any(1)
-    off[known] -= np.nanmedian(off[known], 1, keepdims=True)
+    off[known] -= take_median(off[known], 1, keepdims=True)
     brightness = np.median(colors[:, seen].mean(-1), 0)
     difference[:, seen] = np.nan_to_num(np.abs(off).max(-1) * brightness)
-    limits = BACKGROUND_DIFFERENCE - SKIN_DIFFERENCE
-    return np.clip((difference - SKIN_DIFFERENCE) / limits, 0, 1).astype(np.float32)
+    return difference
 
 
 def rate_far_from_lips(

@@ -16,7 +16,7 @@ from dubfew.references.background_points import (
 )
 from tests.data.people import toy_footage
 
-SKIN, WALL, BEARD = (200, 140, 110), (150, 150, 150), (120, 118, 116)
+SKIN, WALL, BEARD, HAIR = (200, 140, 110), (150, 150, 150), (120, 118, 116), (40, 36, 34)
 POINTS = np.array([[20, 20, 0], [32, 50, 0], [50, 20, 0], [70, 20, 0]], np.float32)
 
 
@@ -32,6 +32,20 @@ def test_a_wall_of_few_windows_is_found_and_a_gray_beard_is_not() -> None:
     images[3:6, :, 42:] = WALL
     expected = np.zeros((12, 4), np.float32)
     expected[3:6, 2] = 1
+    np.testing.assert_array_equal(find_background_points(images, vertices), expected)
+
+
+def test_a_strand_between_points_concerns_the_nearer_one_and_a_birthmark_does_not() -> None:
+    images, _ = make_windows(12)
+    points = np.array([[8, 20, 0], [16, 20, 0], [24, 20, 0], [50, 20, 0]], np.float32)
+    vertices = np.repeat(points[None], 12, 0)
+    expected = np.zeros((12, 4), np.float32)
+    images[:, 18:22, 19:22] = HAIR  # between the second point and the third in all windows: skin
+    np.testing.assert_array_equal(find_background_points(images, vertices), expected)
+    images[3, 17:24, 9:12] = HAIR  # a fourth of the way from the first point to the second
+    expected[3, 0] = 1
+    np.testing.assert_array_equal(find_background_points(images, vertices), expected)
+    images[4, 17:24, 36:40] = HAIR  # half of the way between points that are no neighbors
     np.testing.assert_array_equal(find_background_points(images, vertices), expected)
 
 
