@@ -14,11 +14,12 @@ from dubfew.media.stated_aspect import stated_aspect
 from dubfew.reconstruction.track import Track
 from dubfew.render.job import RenderJob
 from dubfew.render.sources import RenderSources
+from dubfew.utils.growable_array import map_row_blocks
 
 # Landmarks of the outer corners of the eyes, and of bridge and base of the nose. The ratio of their
 # distances in space hardly depends on pose, speech and size: in 20 scenes of four people it stayed
 # within 5 % of the actor's own.
-EYE_CORNERS, NOSE_ENDS = (33, 263), (168, 2)
+RATIO_POINTS = (33, 263, 168, 2)
 # Difference of the ratios from which a face is stretched. A picture of 4:3 that is shown as 16:9
 # differs by 0.2 and more: the depth of landmarks is stretched, too.
 STRETCHED_DIFFERENCE = 0.14
@@ -35,19 +36,26 @@ MAX_STRETCH, NUM_STRETCHES = 2.2, 81
 MAX_DENOMINATOR = 64
 
 
-def measure_face_ratio(landmarks: NDArray[np.float32], stretch: float = 1.0) -> float:
+def measure_face_ratio(
+    points: NDArray[np.float32],  # [N, 4, 3]
+    stretch: float = 1.0,
+) -> float:
     """Measure the distance of the eyes' corners over the length of the nose; a median.
 
     Args:
-        landmarks: of some frames, px. [N, 478, 3]
+        points: the landmarks `RATIO_POINTS` of some frames, px. [N, 4, 3]
         stretch: factor by which the picture is too wide.
     """
-    points = landmarks.astype(np.float64) / np.array([stretch, 1.0, stretch])
+    scaled = points.astype(np.float64) / np.array([stretch, 1.0, stretch])
+    eyes, nose = (np.linalg.norm(scaled[:, k] - scaled[:, k + 1], axis=-1) for k in (0, 2))
+    return float(np.median(eyes / np.maximum(nose, 1e-6)))
 
-    def distance(pair: tuple[int, int]) -> NDArray[np.float64]:
-        return np.asarray(np.linalg.norm(points[:, pair[0]] - points[:, pair[1]], axis=-1))
 
-    return float(np.median(distance(EYE_CORNERS) / np.maximum(distance(NOSE_ENDS), 1e-6)))
+def take_ratio_points(track: Track) -> NDArray[np.float32]:
+    """Take the points `RATIO_POINTS` of a track's valid frames, px. [N, 4, 3]"""
+    # Some frames at a time: long tracks have their landmarks in a file.
+    points = map_row_blocks(lambda rows: rows[:, list(RATIO_POINTS)], track.landmarks)
+    return np.asarray(points[track.valid], np.float32)
 
 
 def measure_stretch(scene: Track, own: Track, *, again: bool = False) -> float:
@@ -60,7 +68,7 @@ def measure_stretch(scene: Track, own: Track, *, again: bool = False) -> float:
     """
     if not scene.valid.any() or not own.valid.any():
         return 1.0
-    seen, expected = scene.landmarks[scene.valid], measure_face_ratio(own.landmarks[own.valid])
+    seen, expected = take_ratio_points(scene), measure_face_ratio(take_ratio_points(own))
     limit = LEFT_DIFFERENCE if again else STRETCHED_DIFFERENCE
     if abs(measure_face_ratio(seen) / expected - 1) < limit:
         return 1.0

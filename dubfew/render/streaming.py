@@ -22,6 +22,7 @@ from dubfew.render.painting import PaintingPredictor
 from dubfew.render.prediction import MouthPredictor, PreparedBatch
 from dubfew.render.tasks import FilmedMouth, FrameTask, PredictedFrame
 from dubfew.render.transitions import paint_opacity, transition_weights
+from dubfew.utils.growable_array import release_pages
 
 # Frames whose meshes are in memory at once. FLAME's take 60 kB each.
 GEOMETRY_BLOCK_FRAMES = 64
@@ -87,6 +88,7 @@ def make_frame_tasks(
     # The rows come first, so that no frame is read for nothing at the end.
     for number, frame in zip(range(len(track)), frames, strict=False):
         if number % GEOMETRY_BLOCK_FRAMES == 0:
+            release_pages(track.landmarks)  # of earlier blocks
             block = compute_track_geometry(
                 track.select(slice(number, number + GEOMETRY_BLOCK_FRAMES)), predictor.head
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -453,6 +455,16 @@ def test_a_face_that_is_stretched_tells_the_shape_of_pixels(track):
     turned = replace(track, landmarks=track.landmarks * np.array([1.08, 1, 1.08], np.float32))
     assert measure_stretch(turned, track) == 1
     assert measure_stretch(turned, track, again=True) > 1
+
+
+def test_the_shape_of_pixels_is_told_without_a_copy_of_all_landmarks(track):
+    rows = np.arange(2000) % len(track)
+    long = SimpleNamespace(landmarks=track.landmarks[rows], valid=track.valid[rows])
+    tracemalloc.start()
+    measure_stretch(long, track)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < long.landmarks.nbytes / 4
 
 
 @pytest.mark.slow
