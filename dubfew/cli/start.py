@@ -20,7 +20,6 @@ from dubfew.utils.allocator import keep_freed_memory
 from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.garbage import search_garbage_rarely
 from dubfew.utils.passphrase import set_passphrase_prompt
-from dubfew.utils.torch_import import defer_shape_rules
 
 # Environment variable by which a shell asks for completions.
 COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
@@ -29,8 +28,6 @@ COMPLETION_VARIABLE = "_DUBFEW_COMPLETE"
 def main() -> None:
     """Set up signals, warnings and prompts, then run the command that the words choose."""
     tune_process()
-    if sys.argv[1:2] == ["render"]:  # it trains nothing
-        defer_shape_rules()
     # End on `kill` and on a closed terminal as on Ctrl-C, so that temporary files are removed.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
