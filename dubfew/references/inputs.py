@@ -19,7 +19,7 @@ from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.references.background_points import rate_far_from_lips
 from dubfew.references.cavity_parts import MouthColors
 from dubfew.references.footage import Footage
-from dubfew.references.mesh_carrying import carry_mesh
+from dubfew.references.mesh_attributes import rasterize_attributes
 from dubfew.references.mouth_cavity import measure_mouth_colors
 from dubfew.references.mouth_interior import ReferenceMouth, map_mouth_interior
 from dubfew.references.selection import find_nearest_references
@@ -252,16 +252,16 @@ def _place_references(
     ring = head.inner_lip_matrix @ vertices[:, :2]
     eye_distance = head.measure_eye_distance(vertices)
     far = rate_far_from_lips(vertices[:, :2], ring, eye_distance)
-    carried = carry_mesh(
+    attributes = rasterize_attributes(
         head,
         vertices,
         size,
         footage.vertices[rows, :, :2] * (2 / footage.window_size) - 1,
         footage.background_points[rows] * far,
     )
-    grid, shown = carried.places, carried.shown
+    grid, shown = attributes.places, attributes.shown
     interior = map_mouth_interior(
-        carried.interior[0] > 0,
+        attributes.interior[0] > 0,
         ring * np.float32(2 / size) - 1,
         eye_distance * 2 / size,
         [mouths[int(row)] for row in rows],
@@ -276,9 +276,9 @@ def _place_references(
     cavity = np.zeros((3, size, size), np.float32)
     cavity[:, interior.rows, interior.columns] = interior.cavity.T
     arrays = {
-        "mesh_mask": carried.mask[None],
-        "mouth_interior": carried.interior,
-        "uv": carried.uv,
+        "mesh_mask": attributes.mask[None],
+        "mouth_interior": attributes.interior,
+        "uv": attributes.uv,
         "cavity": cavity,
         "sampling_grid": grid,
         "reference_shown": shown,

@@ -1,4 +1,4 @@
-"""What a frame's mesh carries to the pixels of its window, in one compiled pass."""
+"""Attributes of a frame's mesh at the pixels of its window, in one compiled pass."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dubfew.utils.jit import njit_cached
 
 
 @dataclass(frozen=True)
-class CarriedMesh:
-    """A mesh in a window of S px, with K references.
+class MeshAttributes:
+    """Attributes of a mesh at the pixels of a window of S px, with K references.
 
     Attributes:
         mask: 1 where the mesh covers the pixel, else 0. [S, S]
@@ -32,14 +32,14 @@ class CarriedMesh:
     shown: FloatArray
 
 
-def carry_mesh(
+def rasterize_attributes(
     head: HeadModel,
     vertices: FloatArray,  # [V, 3]
     size: int,
     places: FloatArray,  # [K, V, 2]
     hidden: FloatArray,  # [K, V]
-) -> CarriedMesh:
-    """Rasterize a mesh and interpolate what its vertices carry, perspective-correct.
+) -> MeshAttributes:
+    """Rasterize a mesh and interpolate the attributes of its vertices, perspective-correct.
 
     Args:
         head: faces and texture layout.
@@ -51,14 +51,14 @@ def carry_mesh(
     raster = rasterize_mesh(vertices, head.faces, size, size)
     fills_opening, height = head.mouth_filling
     count = len(places)
-    carried = CarriedMesh(
+    attributes = MeshAttributes(
         mask=np.zeros((size, size), np.float32),
         interior=np.zeros((2, size, size), np.float32),
         uv=np.zeros((size, size, 2), np.float32),
         places=np.zeros((count, size, size, 2), np.float32),
         shown=np.ones((count, size, size), np.float32),
     )
-    _carry_kernel(
+    _interpolate_kernel(
         raster.face_id,
         raster.barycentric,
         np.ascontiguousarray(head.faces, np.int32),
@@ -67,17 +67,17 @@ def carry_mesh(
         np.ascontiguousarray(head.uv, np.float32),
         np.ascontiguousarray(places, np.float32),
         np.ascontiguousarray(hidden, np.float32),
-        carried.mask,
-        carried.interior,
-        carried.uv,
-        carried.places,
-        carried.shown,
+        attributes.mask,
+        attributes.interior,
+        attributes.uv,
+        attributes.places,
+        attributes.shown,
     )
-    return carried
+    return attributes
 
 
 @njit_cached
-def _carry_kernel(
+def _interpolate_kernel(
     face_id,
     barycentric,
     faces,
@@ -92,7 +92,7 @@ def _carry_kernel(
     places_out,
     shown_out,
 ):
-    """Fill the last five arrays where a face covers the pixel, see `CarriedMesh`."""
+    """Fill the last five arrays where a face covers the pixel, see `MeshAttributes`."""
     one = np.float32(1)
     for row in range(face_id.shape[0]):
         for column in range(face_id.shape[1]):
