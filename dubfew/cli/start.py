@@ -18,7 +18,7 @@ from dubfew.cli.console import (
 )
 from dubfew.utils.allocator import keep_freed_memory
 from dubfew.utils.compute_threads import use_one_blas_thread
-from dubfew.utils.garbage import search_garbage_rarely
+from dubfew.utils.garbage import search_garbage_rarely, skip_last_search
 from dubfew.utils.passphrase import set_passphrase_prompt
 
 # Environment variable by which a shell asks for completions.
@@ -57,6 +57,7 @@ def tune_process() -> None:
     use_one_blas_thread()  # before NumPy is imported, which reads it
     keep_freed_memory()  # before threads have arenas of their own
     search_garbage_rarely()  # before imports make a million objects
+    skip_last_search()
 
 
 def _select_commands(arguments: list[str]) -> typer.Typer:

@@ -1,4 +1,4 @@
-"""Python's search for circular garbage: rare, and off where the user has switched it off."""
+"""Python's search for circular garbage: rare, off where the user has it off, none at the end."""
 
 import subprocess
 import sys
@@ -28,3 +28,28 @@ def test_many_new_objects_are_searched_at_once() -> None:
 
 def test_what_the_user_has_switched_off_stays_off() -> None:
     assert run("off") == ["False", "0", "700"]
+
+
+END_PROGRAM = """
+import sys, weakref
+from dubfew.utils.garbage import skip_last_search
+class Ring:
+    def __init__(self):
+        self.itself = self
+    def __del__(self):
+        print("ring freed")
+if sys.argv[1] == "skip":
+    skip_last_search()
+kept = Ring()
+weakref.finalize(sys, print, "folder removed")
+"""
+
+
+def run_to_end(word: str) -> list[str]:
+    lines = subprocess.check_output([sys.executable, "-c", END_PROGRAM, word], text=True)
+    return sorted(lines.splitlines())
+
+
+def test_rings_are_not_searched_at_the_end_and_finalizers_are_called() -> None:
+    assert run_to_end("plain") == ["folder removed", "ring freed"]
+    assert run_to_end("skip") == ["folder removed"]
