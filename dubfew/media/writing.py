@@ -347,8 +347,9 @@ class VideoWriter:
         context.thread_type = "AUTO"
         if encoding.threads:
             context.thread_count = encoding.threads
-        if not self._reorder:
-            context.max_b_frames = 0  # reordering needs time stamps
+        b_frames = encoding.b_frames if self._reorder else 0  # reordering needs time stamps
+        if b_frames is not None:
+            context.max_b_frames = b_frames
         return stream
 
     def _mux(self, packets: list[av.Packet]) -> None:

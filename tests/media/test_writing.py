@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -330,11 +331,24 @@ def test_superfast_looks_ahead_beside_what_the_picture_needs(tmp_path: Path) -> 
     path = tmp_path / "a.mp4"
     plain = VideoInfo(path, 64, 64, Fraction(25))
     fields = VideoInfo(path, 64, 64, Fraction(25), field_order=3)
-    ahead = ["rc-lookahead=5", "sync-lookahead=0", "mbtree=1"]
+    ahead = ["rc-lookahead=5", "sync-lookahead=0", "mbtree=1", "b-adapt=0"]
     for info, own in ((plain, []), (fields, ["bff=1"])):
         options = choose_encoding(path, info, preset="superfast").options
         assert options["x264-params"].split(":") == [*own, *ahead]
     assert "x264-params" not in choose_encoding(path, plain, preset="veryfast").options
+
+
+@pytest.mark.parametrize(
+    ("options", "most"), [({}, 1), ({"preset": "veryfast"}, 3), ({"reorder": False}, 0)]
+)
+def test_b_frames_in_a_row(tmp_path: Path, options: dict, most: int) -> None:
+    # Of a still an encoder that looks for places of B-frames finds as many as it may.
+    frames = [Frame.from_rgb(smooth_rgb(64, 64, 0), index) for index in range(24)]
+    path = tmp_path / "a.mp4"
+    write(path, frames, **options)
+    with av.open(str(path)) as container:
+        kinds = "".join("?IPB"[picture.pict_type] for picture in container.decode(video=0))
+    assert max(map(len, re.split("[IP]", kinds))) == most
 
 
 def test_the_fastest_preset_has_a_thread_for_every_two_million_pixels(
@@ -361,7 +375,7 @@ def test_the_default_preset_of_h264_comes_with_its_own_quality(tmp_path: Path) -
         chosen = choose_encoding(path, info, **options).options
         return chosen["preset"], chosen["crf"]
 
-    assert choose() == choose(preset="superfast") == ("superfast", "14")
+    assert choose() == choose(preset="superfast") == ("superfast", "15")
     assert choose(preset="veryfast") == ("veryfast", "16")
     assert choose(crf=23) == ("superfast", "23")
     assert choose(codec="libx265") == ("veryfast", "18")
