@@ -21,6 +21,8 @@ NUM_DESCRIPTOR_CROPS = 6
 FACE_CROP_PX = 160
 # Half the edge of a crop, in units of the face's larger side: 0.5 would touch the landmarks.
 CROP_HALF_SIDE_PER_FACE = 0.75
+# Pixels beside a crop that its bilinear samples reach.
+SAMPLED_BESIDE_PX = 2
 # Mean descriptors of one person lie nearer than descriptors of single images do, by this factor.
 MEAN_DESCRIPTOR_FACTOR = 0.8
 
@@ -111,8 +113,14 @@ def crop_face(
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     half = float((high - low).max()) * CROP_HALF_SIDE_PER_FACE
     corner = (low + high) / 2 - half
-    box = (corner[0], corner[1], corner[0] + 2 * half, corner[1] + 2 * half)
-    crop = Image.fromarray(rgb).transform(
+    # Pillow copies what it reads: only the part around the square, not a whole frame of 4K.
+    x0, y0 = (int(value) for value in np.maximum(corner - SAMPLED_BESIDE_PX, 0))
+    x1, y1 = (int(value) for value in np.maximum(corner + 2 * half + SAMPLED_BESIDE_PX, 0))
+    part = rgb[y0:y1, x0:x1]
+    if not part.size:
+        part = np.zeros((1, 1, 3), np.uint8)
+    box = (corner[0] - x0, corner[1] - y0, corner[0] - x0 + 2 * half, corner[1] - y0 + 2 * half)
+    crop = Image.fromarray(part).transform(
         (FACE_CROP_PX, FACE_CROP_PX),
         Image.Transform.EXTENT,
         tuple(map(float, box)),
