@@ -17,6 +17,7 @@ from dubfew.reconstruction.heads.landmark_indices import (
 )
 from dubfew.reconstruction.track import Track
 from dubfew.utils.arrays import FloatArray
+from dubfew.utils.growable_array import map_row_blocks
 
 # Face-mesh points that move with the skull whatever the mouth does: forehead, nose bridge, eye
 # corners, temples.
@@ -212,8 +213,12 @@ def mouth_points_from_track(track: Track, head: HeadModel) -> FloatArray:
     # Pose these points alone: all vertices of FLAME would take 60 kB per frame, and ten times that
     # on the way.
     rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
-    points = rig.pose_points(track.shape, track.jaw, track.expression).points
-    return (points / head.inter_ocular_distance(track.shape)).astype(np.float32)
+    unit = head.inter_ocular_distance(track.shape)
+
+    def pose(jaw: NDArray, expression: NDArray) -> FloatArray:
+        return (rig.pose_points(track.shape, jaw, expression).points / unit).astype(np.float32)
+
+    return map_row_blocks(pose, track.jaw, track.expression)
 
 
 def _motion_from_points(

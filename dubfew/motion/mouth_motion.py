@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dubfew.errors import ShapeError
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
+from dubfew.utils.growable_array import map_row_blocks
 
 # Opposite face-mesh points of the inner lips around their middle: (upper, lower). Three pairs
 # average the detector's noise.
@@ -94,9 +95,13 @@ class MouthMotion:
         place = np.interp(times, self.times, np.arange(len(self), dtype=np.float64))
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, len(self) - 1)
+
+        def mix(low: NDArray, high: NDArray, weight: NDArray) -> NDArray[np.float32]:
+            before, after = self.displacement[low], self.displacement[high]
+            return before * (1 - weight) + after * weight
+
         weight = (place - low).astype(np.float32)[:, None, None]
-        mixed = self.displacement[low] * (1 - weight) + self.displacement[high] * weight
-        return MouthMotion(mixed, times)
+        return MouthMotion(map_row_blocks(mix, low, high, weight), times)
 
     def scale_opening(self, factor: float) -> MouthMotion:
         """Scale how far the lips move up and down; width and protrusion stay.

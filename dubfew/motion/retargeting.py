@@ -78,10 +78,8 @@ def solve_mouth(
     Returns:
         Jaw rotations and expressions.
     """
-    # Target positions: the person's own rest pose plus the displacements, in m.
     unit = head.inter_ocular_distance(shape)
-    goal = (rest + motion.displacement) * unit
-    rig = PointRig(head, head.point_matrix(MOUTH_POINTS))
+    rig, upper_rig = PointRig(head, head.point_matrix(MOUTH_POINTS)), None
     weights = np.where(
         np.isin(MOUTH_POINTS, OUTER_LIPS + INNER_LIPS), LIP_POINT_PRECISION, FACE_POINT_PRECISION
     )
@@ -89,19 +87,22 @@ def solve_mouth(
         # Every expression of this head moves the whole face, so points of the upper face are
         # added that should stay where they are.
         upper_rig = PointRig(head, head.point_matrix(UPPER_FACE_POINTS))
-        kept = upper_rig.pose_points(shape, jaw, expression).points
-        goal = np.concatenate([goal, kept], 1)
         rig = PointRig(head, head.point_matrix(MOUTH_POINTS + UPPER_FACE_POINTS))
         weights = np.append(weights, np.full(len(UPPER_FACE_POINTS), LIP_POINT_PRECISION))
     jaws, expressions = [], []
     with limit_blas_threads():
         for i in range(0, len(motion), SOLVE_BLOCK_FRAMES):
             rows = slice(i, i + SOLVE_BLOCK_FRAMES)
+            # Target positions: the person's own rest pose plus the displacements, in m.
+            goal = (rest + motion.displacement[rows]) * unit
+            if upper_rig is not None:
+                kept = upper_rig.pose_points(shape, jaw[rows], expression[rows]).points
+                goal = np.concatenate([goal, kept], 1)
             solved_jaw, solved_expression = _solve_jaw_and_expression(
                 rig,
                 shape,
                 expression[rows].astype(np.float64),
-                goal[rows],
+                goal,
                 weights / unit,
                 head.mouth_expressions,
             )

@@ -20,6 +20,7 @@ from dubfew.errors import ArtefactError, ShapeError
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
 from dubfew.utils.format_version import check_format_version
+from dubfew.utils.growable_array import take_rows
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 
 # Version of stored tracks. Format 1 lacks flags, shots, method, shape_from and face.
@@ -180,11 +181,17 @@ class Track:
 
         Args:
             rows: indices of the frames, in the new order.
+
+        Returns:
+            The track; fields of consecutive frames are views.
         """
-        index = rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
-        return dataclasses.replace(
-            self, **{name: getattr(self, name)[index] for name in _PER_FRAME_FIELDS}
-        )
+        if isinstance(rows, slice):
+            fields = {name: getattr(self, name)[rows] for name in _PER_FRAME_FIELDS}
+        else:
+            index = np.asarray(rows, dtype=np.int64)
+            # Landmarks of long tracks lie in a file, and copies of them do, too.
+            fields = {name: take_rows(getattr(self, name), index) for name in _PER_FRAME_FIELDS}
+        return dataclasses.replace(self, **fields)
 
     def to_bytes(self) -> bytes:
         """Serialize as safetensors with a JSON header."""

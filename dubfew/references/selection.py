@@ -74,7 +74,8 @@ def select_nearest(
     Returns:
         Rows of the references and their distances. [..., K] each
     """
-    rows = np.argsort(distances, axis=-1, kind="stable")[..., :count]
+    # Copied: a view would keep the order of all references.
+    rows = np.argsort(distances, axis=-1, kind="stable")[..., :count].copy()
     missing = count - rows.shape[-1]
     if missing > 0:
         rows = np.concatenate([rows, np.repeat(rows[..., :1], missing, axis=-1)], axis=-1)
@@ -123,21 +124,19 @@ def choose_references(
     Returns:
         Rows of the references and their distances. [N, K] each
     """
-    keys = np.concatenate(
-        [
-            compute_frame_keys(track.select(slice(start, start + KEY_BLOCK_FRAMES)), head)
-            for start in range(0, len(track), KEY_BLOCK_FRAMES)
-        ]
-    )
     # The last three entries of a key are the head's rotation.
-    weight = np.ones(keys.shape[1], np.float32)
+    weight = np.ones(reference_keys.shape[1], np.float32)
     weight[-3:] = 1.0 if mouth_in_scene else POSE_DISTANCE_WEIGHT
-    reference_keys, keys = reference_keys * weight, keys * weight
-    # |a - b|^2 = |a|^2 + |b|^2 - 2 ab: one matrix product instead of an [N, R, D] array.
-    squared = (keys**2).sum(1)[:, None] + (reference_keys**2).sum(1) - 2 * keys @ reference_keys.T
-    distances = gaussian_filter1d(
-        np.sqrt(np.maximum(squared, 0)), DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest"
-    )
+    reference_keys = reference_keys * weight
+    distances = np.empty((len(track), len(reference_keys)), np.float32)
+    for start in range(0, len(track), KEY_BLOCK_FRAMES):
+        rows = slice(start, start + KEY_BLOCK_FRAMES)
+        keys = compute_frame_keys(track.select(rows), head) * weight
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 ab: one matrix product instead of an [N, R, D] array.
+        squared = (keys**2).sum(1)[:, None] + (reference_keys**2).sum(1)
+        squared -= 2 * keys @ reference_keys.T
+        distances[rows] = np.sqrt(np.maximum(squared, 0))
+    distances = gaussian_filter1d(distances, DISTANCE_SMOOTHING_FRAMES, axis=0, mode="nearest")
     if insides is not None:
         distances = hold_insides(distances, insides, track.shot, num_references)
     return select_nearest(distances, num_references)

@@ -17,6 +17,7 @@ from dubfew.references.footage import Footage
 from dubfew.references.teeth import TEETH_SHARE, look_at_teeth
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.cheapest_path import find_cheapest_path
+from dubfew.utils.growable_array import map_row_blocks
 
 # Share of the opening from which a reference counts as one with teeth. Less than `TEETH_SHARE`:
 # blended with dark ones, a few teeth look like glass.
@@ -84,14 +85,17 @@ def hold_insides(
     if not len(distances) or not others.any(axis=1).all():
         return distances
     price = CHANGE_COST * np.clip(insides.gaps / OPEN_GAP, 0, 1)  # [N]
-    farther = price[:, None, None] * others  # [N, 2, R]
+
+    def measure_nearest(rows: NDArray, prices: NDArray) -> NDArray:  # [M, 2]
+        return (rows[:, None] + prices[:, None, None] * others).min(axis=2)
+
     # A change happens between two frames: the smaller opening of the two has to hide it.
     change = np.minimum(price[1:], price[:-1])
     change[shots[1:] != shots[:-1]] = 0
-    kind = find_cheapest_path((distances[:, None] + farther).min(axis=2), change)
+    kind = find_cheapest_path(map_row_blocks(measure_nearest, distances, price), change)
     last = min(count, distances.shape[1]) - 1
     nearest = np.partition(distances, last, axis=1)[:, last]
     held = np.partition(np.where(others[kind], np.inf, distances), last, axis=1)[:, last]
     is_near = held - nearest <= MAX_FARTHER
-    added = farther[np.arange(len(distances)), kind] * is_near[:, None]
+    added = (price * is_near)[:, None] * others[kind]
     return np.asarray(distances + added, distances.dtype)

@@ -38,6 +38,7 @@ from dubfew.speech.network import SpeechEnsemble, SpeechNetworkConfig
 from dubfew.speech.visemes import MOUTH_LEAD_SECONDS
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.files import write_atomic
+from dubfew.utils.growable_array import map_row_blocks
 
 # Rows per pass of the network: 20 s, few enough for constant memory, enough that the overlap costs
 # little.
@@ -108,7 +109,9 @@ class MotionSpace:
             coefficients: rows in this space. [N, K]
             times: time of each row, s. [N]
         """
-        displacement = np.tensordot(coefficients, self.basis, axes=1).astype(np.float32)
+        displacement = map_row_blocks(
+            lambda rows: np.tensordot(rows, self.basis, axes=1).astype(np.float32), coefficients
+        )
         return MouthMotion(displacement, np.asarray(times, np.float64))
 
 

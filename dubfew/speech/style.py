@@ -19,6 +19,7 @@ from dubfew.speech.motion_lag import PictureLag, estimate_picture_lag
 from dubfew.speech.parameter_style import ParameterStyle
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.format_version import check_format_version
+from dubfew.utils.growable_array import map_row_blocks
 from dubfew.utils.safetensors_io import TENSOR_READ_ERRORS, read_tensors_and_header
 from dubfew.utils.smoothstep import smoothstep
 
@@ -135,18 +136,25 @@ class SpeakingStyle:
             moved = self.parameters.apply(motion).displacement
         else:
             # The part of the motion inside of the space changes, the rest stays.
-            flat = self.basis.reshape(len(self.basis), -1)
-            coefficients = motion.displacement.reshape(len(motion), -1) @ flat.T
-            change = (coefficients @ self.gain - coefficients + self.offset) @ flat
-            moved = motion.displacement + change.reshape(motion.displacement.shape)
+            moved = map_row_blocks(self._move, motion.displacement)
         moved = moved - self._find_opened_closures(motion, MouthMotion(moved, motion.times))
         scaled = MouthMotion(moved, motion.times).scale_opening(opening)
         gap = scaled.aperture()
         # Closed lips have no ratio, and nothing to compress.
         factor = np.where(gap > 1e-6, compress_gaps(gap, limit) / np.maximum(gap, 1e-6), 1.0)
-        return MouthMotion(
-            (scaled.displacement * factor[:, None, None]).astype(np.float32), motion.times
+        compressed = map_row_blocks(
+            lambda rows, factors: (rows * factors[:, None, None]).astype(np.float32),
+            scaled.displacement,
+            factor,
         )
+        return MouthMotion(compressed, motion.times)
+
+    def _move(self, displacement: NDArray[np.float32]) -> FloatArray:
+        """Apply the map to some rows of a motion. [M, P, 3]"""
+        flat = self.basis.reshape(len(self.basis), -1)
+        coefficients = displacement.reshape(len(displacement), -1) @ flat.T
+        change = (coefficients @ self.gain - coefficients + self.offset) @ flat
+        return displacement + change.reshape(displacement.shape)
 
     def _find_opened_closures(
         self, predicted: MouthMotion, styled: MouthMotion
@@ -163,7 +171,10 @@ class SpeakingStyle:
         if not size:  # a space in which the lips do not open
             return np.zeros_like(predicted.displacement)
         unit_gap = np.tensordot(gap_per_direction / size, self.basis, axes=1)
-        return ((excess * is_closed * is_spoken)[:, None, None] * unit_gap).astype(np.float32)
+        return map_row_blocks(
+            lambda rows: (rows[:, None, None] * unit_gap).astype(np.float32),
+            excess * is_closed * is_spoken,
+        )
 
     @classmethod
     def neutral(cls, space: MotionSpace | None = None) -> SpeakingStyle:

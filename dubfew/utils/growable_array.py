@@ -152,13 +152,18 @@ def map_row_blocks(
         >>> map_row_blocks(lambda rows: rows.sum(1), np.ones((300, 2))).shape
         (300,)
     """
-    parts = []
+    result: NDArray | None = None
     # One empty block of an empty array tells the shape of the result.
     for start in range(0, max(1, len(arrays[0])), BLOCK_ROWS):
-        parts.append(function(*(array[start : start + BLOCK_ROWS] for array in arrays)))
+        rows = slice(start, start + BLOCK_ROWS)
+        part = function(*(array[rows] for array in arrays))
+        if result is None:  # filled in place: joining parts would take their memory twice
+            result = np.empty((len(arrays[0]), *part.shape[1:]), part.dtype)
+        result[rows] = part
         for array in arrays:
             release_pages(array)
-    return np.concatenate(parts)
+    assert result is not None  # there is a block of everything
+    return result
 
 
 def take_rows(
@@ -169,7 +174,7 @@ def take_rows(
 
     Args:
         array: any array. [N, ...]
-        rows: indices of rows. [M]
+        rows: indices of rows, from the end where they are negative. [M]
 
     Returns:
         A view of ``array`` if each index is one more than the one before it, else a copy, which
@@ -182,7 +187,7 @@ def take_rows(
         >>> take_rows(array, np.array([3, 1])).tolist()
         [3, 1]
     """
-    if len(rows) and (np.diff(rows) == 1).all():
+    if len(rows) and rows[0] >= 0 and (np.diff(rows) == 1).all():
         return array[rows[0] : rows[0] + len(rows)]
     copy = GrowableArray(array.shape[1:], array.dtype)
     for index, row in enumerate(rows):

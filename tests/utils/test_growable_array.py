@@ -68,6 +68,8 @@ def test_neighbouring_rows_are_no_copy():
     np.testing.assert_array_equal(part, array[3:6])
     np.testing.assert_array_equal(take_rows(array, np.array([3, 5])), array[[3, 5]])
     assert take_rows(array, np.array([], np.int64)).shape == (0, 2)
+    np.testing.assert_array_equal(take_rows(array, np.array([-1])), array[[-1]])
+    np.testing.assert_array_equal(take_rows(array, np.array([-1, 0])), array[[-1, 0]])
 
 
 @pytest.mark.parametrize("count", [GROWTH_STEP_ROWS, GROWTH_STEP_ROWS + 1, 3 * GROWTH_STEP_ROWS])
