@@ -63,7 +63,14 @@ C2PA_SETTINGS: dict[str, Any] = {
             "auto_placed_action": {"enabled": False},
         },
     },
-    "core": {"backing_store_memory_threshold_in_mb": 32},
+    "core": {
+        "backing_store_memory_threshold_in_mb": 32,
+        # Pictures and sound of an MP4 or MOV file are hashed in blocks, whose hashes are in the
+        # manifest. As a whole they would be read 256 MB at a time, twice at once. Smaller blocks
+        # take no less memory, and each takes 32 bytes.
+        "merkle_tree_chunk_size_in_kb": 8192,
+        "merkle_tree_max_proofs": 0,
+    },
 }
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 
+import av
+import c2pa
+import numpy as np
 import pytest
 
 from dubfew import __version__
@@ -87,6 +91,32 @@ def test_a_changed_file_is_detected(tmp_path, identity, rendering, suffix) -> No
     assert found is not None
     assert found.state == "invalid"
     assert any("mismatch" in problem.lower() for problem in found.problems)
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_a_change_in_any_block_of_a_large_file_is_detected(
+    tmp_path, identity, rendering, at
+) -> None:
+    path = tmp_path / "large.mov"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=48000, layout="mono")
+        noise = np.random.default_rng(0).integers(-3000, 3000, (1, 20 * 2**19), np.int16)
+        frame = av.AudioFrame.from_ndarray(noise, "s16", "mono")
+        frame.sample_rate = 48000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    sign_video(path, path, rendering, identity)
+    with open(path, "rb") as source, c2pa.Reader("video/quicktime", source) as reader:
+        (signed,) = json.loads(reader.detailed_json())["manifests"].values()
+    (blocks,) = signed["assertion_store"]["c2pa.hash.bmff.v3"]["merkle"]
+    assert blocks["count"] == 3  # 20 MB, 8 at a time
+    found = read_credentials(path)
+    assert found is not None
+    assert found.state == "valid"
+    flip_bit(path, at)
+    found = read_credentials(path)
+    assert found is not None
+    assert found.state == "invalid"
 
 
 def test_another_file_with_the_same_credentials_is_detected(tmp_path, identity, rendering) -> None:
