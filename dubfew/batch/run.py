@@ -31,6 +31,7 @@ from dubfew.marks.sidecar import credentials_path
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.cast import read_cast
+from dubfew.utils.counts import count_things
 from dubfew.utils.files import sha256_file
 from dubfew.utils.options import document_options, merge_options
 
@@ -156,7 +157,7 @@ def run_batch(
     plans = [*_plan_rows(rows, folder, state, options, registry, decisions, problems)]
     _check_whole(plans, folder, problems)
     if problems:
-        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        number = count_things(len(problems), "problem")
         raise InvalidTableError(
             f"{table} has {number}, and nothing was begun: {problems[0]}",
             problems,

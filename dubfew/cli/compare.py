@@ -11,6 +11,7 @@ import typer
 from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.options import JsonOption, OverwriteOption
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.utils.counts import count_things
 
 
 class ComparisonView(str, Enum):
@@ -63,5 +64,7 @@ def compare(
             videos, out, labels=label or (), view=view.value, zoom=zoom, progress=progress
         )
     print_result(
-        {"output": out, "frames": frames}, as_json=as_json, text=f"Done: {out} ({frames} frames)"
+        {"output": out, "frames": frames},
+        as_json=as_json,
+        text=f"Done: {out} ({count_things(frames, 'frame')})",
     )

@@ -10,6 +10,7 @@ import typer
 from dubfew.cli.console import print_result, report_errors
 from dubfew.cli.options import JsonOption, OverwriteOption
 from dubfew.cli.progress_display import ProgressMode, ProgressOption, show_progress
+from dubfew.utils.counts import count_things
 
 
 @report_errors
@@ -90,5 +91,7 @@ def disclose(
     print_result(
         {"output": out, "frames": frames, "credits": text, "notes": notes},
         as_json=as_json,
-        text="\n".join([f"Done: {out} ({frames} frames)", *notes, f"for the credits: {text}"]),
+        text="\n".join(
+            [f"Done: {out} ({count_things(frames, 'frame')})", *notes, f"for the credits: {text}"]
+        ),
     )

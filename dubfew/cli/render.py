@@ -17,6 +17,7 @@ from dubfew.cli.summaries import format_render
 from dubfew.errors import DubfewError
 from dubfew.render.corrections import check_corrections
 from dubfew.render.options import RenderOptions
+from dubfew.utils.counts import count_things
 from dubfew.utils.language_tags import check_language_tag
 
 
@@ -74,7 +75,9 @@ def _render_cast(
         f"face {face} in {count}"
         for face, count in zip(result.faces, result.edited_frames, strict=True)
     )
-    lines.append(f"Done: {result.output} ({result.frames} frames; painted: {painted})")
+    lines.append(
+        f"Done: {result.output} ({count_things(result.frames, 'frame')}; painted: {painted})"
+    )
     print_result(result, as_json=as_json, text="\n".join(lines))
 
 

@@ -45,6 +45,7 @@ from dubfew.media.tempo import change_tempo
 from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.registry import Registry
 from dubfew.render.placed_sound import PlacedSound, place_speech
+from dubfew.utils.counts import count_things
 from dubfew.utils.files import atomic_path, sha256_file, write_atomic
 from dubfew.utils.options import document_options, merge_options, share_options
 
@@ -147,7 +148,7 @@ def conform_timeline(
     problems += [*more, *filter(None, [check_space(plan, folder)])]
     problems += _check_names(program, folder)
     if problems:
-        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        number = count_things(len(problems), "problem")
         raise InvalidConformError(
             f"{timeline} and {lines} have {number}, and nothing was begun: {problems[0]}", problems
         )

@@ -43,6 +43,7 @@ from dubfew.reconstruction.visibility.temporal_occlusion import (
 from dubfew.references.alignment import align_footage
 from dubfew.references.cropping import footage_from_frames
 from dubfew.references.footage import Footage
+from dubfew.utils.counts import count_things
 from dubfew.utils.files import atomic_path, sha256_file
 
 # Frames that are tracked together, a minute at 25 fps: enough of a face to fit its shape, of which
@@ -97,7 +98,8 @@ def prepare_clip(
                 on_frames(len(piece.pictures))
             if frames < MIN_CLIP_FRAMES:
                 raise NoFaceError(
-                    f"{path} shows a face in {frames} frames, expected {MIN_CLIP_FRAMES} or more: "
+                    f"{path} shows a face in {count_things(frames, 'frame')}, expected "
+                    f"{MIN_CLIP_FRAMES} or more: "
                     "give a second or more of a face seen from the front"
                 )
             write_tar_end(file)

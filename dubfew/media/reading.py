@@ -30,6 +30,7 @@ from dubfew.media.opening import open_media, video_stream
 from dubfew.media.orientation import Orientation
 from dubfew.media.pixels import ColorTags, convert_picture, native_format_name
 from dubfew.media.stated_aspect import find_stated_aspect
+from dubfew.utils.counts import count_things
 
 # Frames by which a stamp may step back without the clock having been started anew: as many as
 # encoders reorder between two that are shown.
@@ -337,8 +338,9 @@ def _warn_if_short(
     # Half a second of slack: containers round, and edit lists hide a few frames.
     if not is_still(container) and declared is not None and end + Fraction(1, 2) < declared:
         warnings.warn(
-            f"{path} promises {float(declared):.2f} s of picture, but only {frames} frames "
-            f"({float(end):.2f} s) could be decoded: it is cut short or damaged",
+            f"{path} promises {float(declared):.2f} s of picture, but only "
+            f"{count_things(frames, 'frame')} ({float(end):.2f} s) could be decoded: "
+            "it is cut short or damaged",
             DamagedMediaWarning,
             stacklevel=4,
         )

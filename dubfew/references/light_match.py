@@ -63,6 +63,7 @@ from dubfew.references.skin_cells import (
 )
 from dubfew.references.thing_tracking import MIN_REPORTED_FRAMES, SHOWN_CHIN, ThingTracker
 from dubfew.references.veil_tracking import VeilTracker
+from dubfew.utils.counts import count_things
 from dubfew.utils.luma import LUMA_BT709
 
 # Mean difference, in levels of [0, 1], up to which the scene counts as lit as the footage, and from
@@ -335,19 +336,19 @@ class LightTracker:
         hidden, overlaid, veiled = self.things.hidden, self.things.overlaid, self.veils.veiled
         if self.disagreeing:
             parts.append(
-                f"{self.disagreeing} frames left as they are: what is seen around the mouth is not "
-                "the actor's face where it was tracked (captions or things before it, a dissolve, "
-                "a head upside down)"
+                f"{count_things(self.disagreeing, 'frame')} left as filmed: what is seen around "
+                "the mouth is not the actor's face where it was tracked (captions or things before "
+                "it, a dissolve, a head upside down)"
             )
         if hidden:
             parts.append(
-                f"{hidden} frames left as they are: something before the face hides the "
-                "mouth, or has the color of skin"
+                f"{count_things(hidden, 'frame')} left as filmed: something before the face hides "
+                "the mouth, or has the color of skin"
             )
         if overlaid:
             parts.append(
-                f"captions or other things lie over the face in {overlaid} frames, and were "
-                "kept: look at the mouths beside them"
+                "captions or other things lie over the face in "
+                f"{count_things(overlaid, 'frame')}, and were kept: look at the mouths beside them"
             )
         if veiled >= MIN_REPORTED_FRAMES:
             parts.append(
@@ -356,8 +357,8 @@ class LightTracker:
             )
         if self.unmatched:
             parts.append(
-                f"the light of {self.unmatched} frames is unlike the actor's footage beyond what "
-                "can be matched: look at their mouths"
+                f"the light of {count_things(self.unmatched, 'frame')} is unlike the actor's "
+                "footage beyond what can be matched: look at their mouths"
             )
         return "; ".join(parts)
 

@@ -208,7 +208,7 @@ def test_light_that_no_match_explains_is_said(sample):
     shadow[..., : sample.target.shape[-1] // 2] = 0.3
     tracker.match(graded(sample, lambda c: shadow * c)[0], 0)
     assert (tracker.unmatched, tracker.disagreeing) == (1, 0)
-    assert "light of 1 frames" in tracker.describe_unmatched()
+    assert "light of 1 frame" in tracker.describe_unmatched()
 
 
 def test_a_face_elsewhere_than_the_mesh_is_left(sample):
@@ -218,7 +218,7 @@ def test_a_face_elsewhere_than_the_mesh_is_left(sample):
     assert tracker.opacity == 1
     tracker.match(graded(sample, lambda c: c.flip(-2))[0], 0)
     assert tracker.opacity == 0
-    assert "1 frames left as they are" in tracker.describe_unmatched()
+    assert "1 frame left as filmed" in tracker.describe_unmatched()
     # The paint comes back slowly in the same shot, at once in another one.
     tracker.match(graded(sample, lambda c: c)[0], 0)
     assert tracker.opacity == pytest.approx(1 / 3)

@@ -242,7 +242,7 @@ def test_a_microphone_before_the_lips_leaves_the_frame(sample, lips):
     assert SHOWN_LIPS < share < HIDDEN_LIPS
     assert reason == "mouth hidden"
     assert show(3, 1)[0] == ""
-    assert "2 frames left as they are: something" in tracker.describe_unmatched()
+    assert "2 frames left as filmed: something" in tracker.describe_unmatched()
     # While it lies over the chin the mouth is left for some frames more: its edge may be unseen.
     assert show(-7, 2)[0] == "mouth hidden"
     below = [show(7, 2) for _ in range(MAX_LOST_FRAMES + 1)]
@@ -265,7 +265,7 @@ def test_a_gray_microphone_over_the_mouth_leaves_the_frame(sample, lips, gray):
     inputs, view = drawn(sample, lips, draw)
     tracker.match(inputs, 0, view)
     assert (tracker.opacity, tracker.left_reason) == (0, "mouth hidden")
-    assert "1 frames left as they are: something" in tracker.describe_unmatched()
+    assert "1 frame left as filmed: something" in tracker.describe_unmatched()
     look = look_quickly(inputs, view, expected(inputs)[..., ::2, ::2])
     assert look.around_lips > AROUND_LIPS
     # Half beside the mouth it leaves the lips to be seen.
