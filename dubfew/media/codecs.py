@@ -375,8 +375,16 @@ DEFAULT_ENCODER_PRESETS = {"libx264": "superfast", "libx265": "veryfast"}
 # later frames refer to. Superfast leaves it out, and its files are twice the size of veryfast for
 # it. Five frames ahead, none of them in a queue of their own, take 60 MB less at 1080p than ten.
 # Every second frame is a B-frame, which saves the search for where they fit, a tenth of the time.
+# Half of x264's move of bits from texture to flat places, as it has for grain: at such quality a
+# file is a seventh smaller for it, at the same PSNR, and its worst blocks are better.
 _X264_PRESET_PARAMETERS = {
-    "superfast": ("rc-lookahead=5", "sync-lookahead=0", "mbtree=1", "b-adapt=0")
+    "superfast": (
+        "rc-lookahead=5",
+        "sync-lookahead=0",
+        "mbtree=1",
+        "b-adapt=0",
+        "aq-strength=0.5",
+    )
 }
 _X264_PRESET_B_FRAMES = {"superfast": 1}
 # Steps of CRF by which the default of a preset of libx264 is better than the codec's: at CRF 15

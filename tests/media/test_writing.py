@@ -331,10 +331,10 @@ def test_superfast_looks_ahead_beside_what_the_picture_needs(tmp_path: Path) -> 
     path = tmp_path / "a.mp4"
     plain = VideoInfo(path, 64, 64, Fraction(25))
     fields = VideoInfo(path, 64, 64, Fraction(25), field_order=3)
-    ahead = ["rc-lookahead=5", "sync-lookahead=0", "mbtree=1", "b-adapt=0"]
+    more = ["rc-lookahead=5", "sync-lookahead=0", "mbtree=1", "b-adapt=0", "aq-strength=0.5"]
     for info, own in ((plain, []), (fields, ["bff=1"])):
         options = choose_encoding(path, info, preset="superfast").options
-        assert options["x264-params"].split(":") == [*own, *ahead]
+        assert options["x264-params"].split(":") == [*own, *more]
     assert "x264-params" not in choose_encoding(path, plain, preset="veryfast").options
 
 
