@@ -363,7 +363,7 @@ class Frame:
         values, conversion = rgb.astype(np.float32), find_working_color(self.color)
         if conversion is not None:
             values = conversion.from_working(values / 255) * 255
-        if rgb.dtype != np.uint8 or conversion is not None:
+        if not form.is_yuv and (rgb.dtype != np.uint8 or conversion is not None):
             rgb = np.rint(values).astype(np.uint8)
         box = (slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1]))
         if form.kind == "rgb":
