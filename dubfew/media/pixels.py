@@ -204,6 +204,7 @@ def _reformatter() -> VideoReformatter:
 # coarse tables. (Its 31 bits overflow only for samples far outside both legal luma and legal
 # chroma.) They stand here as libswscale's own numbers, because PyAV names the last two only from
 # version 18 on.
+_SWS_BICUBIC = 0x4
 _SWS_POINT = 0x10
 _SWS_EXACT = _SWS_POINT | 0x2000 | 0x40000  # SWS_POINT | SWS_FULL_CHR_H_INT | SWS_ACCURATE_RND
 
@@ -215,6 +216,7 @@ def convert_picture(
     frame_height: int,
     target_range: int | None = None,
     fast: bool = False,
+    size: tuple[int, int] | None = None,
 ) -> av.VideoFrame:
     """Convert a picture to another pixel format with swscale.
 
@@ -226,6 +228,8 @@ def convert_picture(
             must be converted like its frame.
         target_range: 1 limited, 2 full; None keeps the range of the source.
         fast: use swscale's quick path: several times faster, 1 to 3 levels too dark.
+        size: width and height of the result, px, resampled by a bicubic filter; None keeps those
+            of the picture.
     """
     form = NATIVE_FORMATS.get(picture.format.name, PixelFormat(picture.format.name, "planar"))
     if picture.format.name in NATIVE_FORMATS and not fast:
@@ -237,14 +241,18 @@ def convert_picture(
         picture.colorspace = 9 if color.matrix in (9, 10) else color.matrix_for(frame_height)
     matrix = _SWSCALE_MATRIX[color.matrix_for(frame_height)]
     source_range = color.range_for(form)
+    flags = _SWS_POINT if fast else _SWS_EXACT
+    width, height = size or (None, None)
     return _reformatter().reformat(
         picture,
+        width=width,
+        height=height,
         format=name,
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=source_range,
         dst_color_range=source_range if target_range is None else target_range,
-        interpolation=_SWS_POINT if fast else _SWS_EXACT,
+        interpolation=flags if size is None else _SWS_BICUBIC,
         threads=1,
     )
 

@@ -13,14 +13,11 @@ from PIL import Image
 from dubfew.media import Frame
 from dubfew.reconstruction.segmenters import Segmenter
 from dubfew.reconstruction.segmenters.mediapipe import MediapipeSegmenter
-from dubfew.references.cropping import crop_window
+from dubfew.references.cropping import crop_quickly
 
 # Edge of the crop that is segmented. MediaPipe's network works at this size; a larger crop costs
 # time and adds no detail. The edge of its mask is uncertain by one or two of these pixels.
 SEGMENTER_SIZE_PX = 256
-# Heads are averaged to this many times the crop's edge or more before they are resampled: half of
-# the time for a head of 700 px, and the network sees hardly a difference.
-SEGMENTER_REDUCING_GAP = 1.1
 # Fraction of the painted area. Less background than this is an error of the segmenter on skin, and
 # the second segmentation is skipped, which halves the time.
 MIN_BACKGROUND_FRACTION = 0.01
@@ -133,18 +130,17 @@ class BackgroundPreserver:
         if self._may_rest(frame.index, shot, box):
             return alpha
         # Segment a square crop of the original head.
-        side = float(box[2] - box[0])
-        square = np.array([box[0], box[1], side])
-        crop = crop_window(frame, square, SEGMENTER_SIZE_PX, reducing_gap=SEGMENTER_REDUCING_GAP)
+        square = np.array([box[0], box[1], box[2] - box[0]])
+        crop, (left, top, side) = crop_quickly(frame, square, SEGMENTER_SIZE_PX)
         scale = SEGMENTER_SIZE_PX / side
         if landmarks is not None:
-            landmarks = (landmarks - np.array([box[0], box[1], 0], np.float32)) * np.float32(scale)
+            landmarks = (landmarks - np.array([left, top, 0], np.float32)) * np.float32(scale)
         before = self._find_background(crop, landmarks)
         place = [
-            (corner[0] - box[0]) * scale,
-            (corner[1] - box[1]) * scale,
-            (corner[0] + alpha.shape[1] - box[0]) * scale,
-            (corner[1] + alpha.shape[0] - box[1]) * scale,
+            (corner[0] - left) * scale,
+            (corner[1] - top) * scale,
+            (corner[0] + alpha.shape[1] - left) * scale,
+            (corner[1] + alpha.shape[0] - top) * scale,
         ]
         # Most masks hold no background; then the painted head need not be segmented.
         here = sample_box(before, place, alpha.shape)

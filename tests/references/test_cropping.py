@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from dubfew.media import Frame
-from dubfew.references.cropping import crop_window
+from dubfew.references.cropping import crop_quickly, crop_window
+from tests.media.pictures import smooth_rgb
 
 
 def ramp(width: int, height: int) -> Frame:
@@ -38,6 +39,21 @@ def test_any_window_can_be_cut(left, top, side, size):
     assert window.shape == (size, size, 3)
     # Bicubic may overshoot by a little, but nothing is invented outside the frame.
     assert window[..., 0].max() <= 34
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "nv12", "rgb24", "yuv420p10le"])
+@pytest.mark.parametrize(
+    "window", [(31.3, 40.8, 90.2), (-40, 90, 120), (20, -75.5, 260), (300, 10, 50)]
+)
+def test_a_quick_crop_shows_what_a_window_does(pix_fmt: str, window: tuple):
+    frame = Frame.from_rgb(smooth_rgb(150, 160, 3), pix_fmt=pix_fmt)
+    quick, square = crop_quickly(frame, np.array(window), 64)
+    assert (square % 2 == 0).all()
+    assert np.abs(square - window).max() <= 1
+    # The quick path is up to three levels too dark, and pads by whole pixels of the result.
+    difference = quick.astype(float) - crop_window(frame, square, 64)
+    assert np.abs(difference).mean() < 4
+    assert quick.shape == (64, 64, 3)
 
 
 def test_a_window_cut_between_pixels_stays_sharp():
