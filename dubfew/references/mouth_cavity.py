@@ -58,6 +58,8 @@ SURE_TEETH = (0.7, 0.95)
 SURE_LIGHT = 0.7
 # Shade of what lies behind the upper teeth: how dark beside their tips, and how far it reaches.
 BEHIND_SHADE, BEHIND_REACH = 0.6, 0.05
+# The part of it behind teeth of the actor's own, which end elsewhere than the drawn ones.
+OWN_TEETH_SHADE = 0.5
 # Light that reaches the back of a mouth that is hardly open, as a factor, openings from which on it
 # gets lighter and is light, and how many times likelier the tongue is there.
 BACK_LIGHT, LIT_OPENINGS, TONGUE_IN_WIDE = 0.72, (0.15, 0.24), 8.0
@@ -147,7 +149,8 @@ def draw_cavity(
     upper, lower = draw_tooth_rows(points, likely[:, TEETH])
     teeth = part_colors[:, TEETH]
     seen = np.zeros(3, np.float32) if gap is None else gap / 255
-    drawn = _draw_back(points, colors, upper, likely, part_colors, (seen, gap_weight))
+    shade = BEHIND_SHADE * (OWN_TEETH_SHADE + (1 - OWN_TEETH_SHADE) * teeth_opacity)
+    drawn = _draw_back(points, colors, upper, likely, part_colors, (seen, gap_weight), shade)
     sure = teeth_opacity * smoothstep(*SURE_TEETH, likely[:, TEETH])[:, None]
     drawn = drawn + sure * (SURE_LIGHT * teeth - drawn)
     # A tooth has one color; what differs from place to place is how much light it gets.
@@ -171,6 +174,7 @@ def _draw_back(
     likely: FloatArray,
     part_colors: FloatArray,
     seen: tuple[FloatArray, float],
+    behind_shade: float,
 ) -> FloatArray:
     """Draw the dark and the flesh, or what was seen, shaded below the upper teeth. [N, 3]"""
     tongue = smoothstep(*TONGUE_RISE, points.heights) * np.sqrt(
@@ -187,7 +191,7 @@ def _draw_back(
     back = back * (BACK_LIGHT + (1 - BACK_LIGHT) * wide)
     color, weight = seen
     back = back + weight * (color - back)
-    shade = 1 - BEHIND_SHADE * np.exp(-np.abs(upper.beyond) / BEHIND_REACH)
+    shade = 1 - behind_shade * np.exp(-np.abs(upper.beyond) / BEHIND_REACH)
     side = smoothstep(*CORNER_RANGE, np.abs(points.across) / points.half_width)
     # What is lit by flesh alone is redder.
     back = back * (shade * (1 - CORNER_SHADE * side))[:, None] ** SHADE_EXPONENTS

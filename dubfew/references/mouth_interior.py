@@ -21,7 +21,7 @@ from dubfew.references.mouth_opening import (
     find_seam,
     map_heights,
 )
-from dubfew.references.teeth import is_dark, is_flesh, is_hollow
+from dubfew.references.teeth import is_dark, is_flesh, is_hollow, look_at_teeth
 from dubfew.utils.arrays import FloatArray
 from dubfew.utils.smoothstep import smoothstep
 
@@ -40,6 +40,12 @@ HOLLOW_CARRIED_UP_TO, HOLLOW_UNKNOWN_FROM = 4.0, 8.0
 # there may be a tongue in it. Clenched teeth show no gap: what comes between them when they part is
 # dark, and the row, spread, is a gray slab.
 TONGUE_SPREAD, DARK_SPREAD, CLENCHED_SPREAD = (3.0, 5.0), (2.5, 4.0), (2.0, 2.7)
+# How far the back has the color between clenched teeth: it is that of teeth in the shade, and a
+# black gap between them would be seen first.
+CLENCHED_GAP_WEIGHT = 0.5
+# Shares of teeth in a tongue's opening up to which teeth are drawn before it, and from which they
+# are not: the actor's own are there.
+OWN_TEETH_SHARE = (0.02, 0.1)
 # Levels of brightness (of 255) by which a row of clenched teeth has to be darker for each whole
 # opening that it lies off the middle.
 CLENCHED_PRIOR_LEVELS = 120.0
@@ -139,6 +145,21 @@ class ReferenceMouth:
         """Return whether the gap is flesh: neither dark nor the teeth of a clenched mouth."""
         return not self.is_dark and is_flesh(self.image, self.opening, self.gap.color)
 
+    @property
+    def gap_weight(self) -> float:
+        """Return how far the back of a wider mouth has the color of the gap, 0 to 1."""
+        if self.is_dark:
+            return 0.0
+        return 1.0 if self.shows_tongue else CLENCHED_GAP_WEIGHT
+
+    @cached_property
+    def lacks_teeth(self) -> float:
+        """Return how far nothing but a tongue shows, 0 to 1."""
+        if not self.shows_tongue:
+            return 0.0
+        share, _ = look_at_teeth(self.image, self.ring)
+        return 1 - float(smoothstep(*OWN_TEETH_SHARE, np.array(share)))
+
 
 def map_mouth_interior(
     inside: NDArray[np.bool_],  # [S, S]
@@ -205,33 +226,40 @@ def map_mouth_interior(
             if mouth.is_dark
             else CLENCHED_SPREAD
         )
-        mapped, stretch = map_heights(height, opening, reference_opening, mouth.gap.at(across))
+        mapped, factor, depth = map_heights(
+            height, opening, reference_opening, mouth.gap.at(across)
+        )
         down = reference_upper + mapped * reference_opening
         lips = mouth.seam.beside(across, np.sign(2 * height - opening))
-        down = down + skips_seam[-1] * _fade_corners(points[:, 0], target) * (lips - down)
+        middle = _fade_corners(points[:, 0], target)
+        down = down + skips_seam[-1] * middle * (lips - down)
         positions.append(place + rigid * (reference.from_axes(np.stack([across, down], 1)) - place))
-        spread = (replaced_from - stretch) / (replaced_from - shown_up_to)
+        # What replaces a gap has no edge: it begins softly at teeth and corners. Closed lips, which
+        # have neither, end where they are spread as much.
+        stretch = np.stack([1 + depth * (factor - 1), np.full(len(depth), factor)])
+        at_lips, in_gap = np.clip((stretch - shown_up_to) / (replaced_from - shown_up_to), 0, 1)
+        in_gap = in_gap * smoothstep(0.0, 1.0, depth) * middle
+        replaced = in_gap + closed[-1] * (at_lips - in_gap)
         # Beside the corners of closed lips lies their seam, and a lip only in the middle.
-        seam = skips_seam[-1] * (1 - _fade_corners(points[:, 0], target))
+        seam = skips_seam[-1] * (1 - middle)
         edge = near_lip - seam * np.clip(1 - near_lip, 0, near_lip)
-        shown.append(np.clip(np.maximum(spread, edge), 1 - rigid, 1))
+        shown.append(np.clip(np.maximum(1 - replaced, edge), 1 - rigid, 1))
     cavity = np.zeros((len(rows), 3), np.float32)
     if (np.max(shown, 0) < 1).any():
         described = CavityPoints.from_opening(target, points, eye_distance)
-        # Where the references show the tongue between their teeth, more of it is behind.
-        seen = [
-            0 if shut == 1 or not m.shows_tongue else 1 - shut
-            for shut, m in zip(closed, mouths, strict=True)
-        ]
+        # Where references show the tongue between their teeth, or teeth in the shade, more of it is
+        # behind. Closed ones show nothing.
+        parted = [(part, m) for part, m in zip(closed, mouths, strict=True) if part < 1]
+        seen = [(1 - part) * m.gap_weight for part, m in parted]
         gap = None
         if any(seen):
-            gap = np.average([m.gap.color for m in mouths], axis=0, weights=seen)
+            gap = np.average([m.gap.color for _, m in parted], axis=0, weights=seen)
         cavity = draw_cavity(
             described,
             measure_colors(),
-            teeth_opacity=float(np.mean(closed)),
+            teeth_opacity=1 - sum(1 - max(part, m.lacks_teeth) for part, m in parted) / len(mouths),
             gap=gap,
-            gap_weight=float(max(seen)),
+            gap_weight=max(seen, default=0.0),
         )
     seam_rows, seam_columns, shifts = _make_room(
         inside, target, mouths, np.array(rigidity) * skips_seam

@@ -27,8 +27,8 @@ from dubfew.utils.luma import LUMA_BT601
 MIN_TEETH_SCALE, MAX_TEETH_SCALE = 0.75, 1.12
 # Half of the band that may be spread, as a fraction of the reference's opening.
 HALF_GAP_BAND = 0.1
-# Part of the spread band at both of its ends over which its stretch begins: what is replaced there
-# shall have no edge.
+# Part of the spread band at both of its ends over which what replaces it begins: it shall have no
+# edge.
 BAND_EDGE = 0.25
 # Places at which a reference's opening is looked at to find the gap, across and down.
 PROBE_COLUMNS, PROBE_ROWS = 24, 24
@@ -241,7 +241,7 @@ def map_heights(
     opening: NDArray,  # [N]
     reference_opening: NDArray,  # [N]
     gap: NDArray | float,  # [N]
-) -> tuple[NDArray, NDArray]:
+) -> tuple[NDArray, float, NDArray]:
     """Map heights in an opening to heights in a reference's, with rigid teeth.
 
     Args:
@@ -251,14 +251,15 @@ def map_heights(
         gap: height of the reference's gap there, 0 to 1; one number where it is level. [N]
 
     Returns:
-        Height in the reference, 0 at its upper lip to 1 at its lower one; factor by which the
-        reference is stretched there, in the band one factor for the whole mouth. [N] each
+        Height in the reference, 0 at its upper lip to 1 at its lower one [N]; factor by which the
+        band is spread, one for the whole mouth; how deep in the band each place lies, 0 at its
+        ends and outside of it to 1. [N]
 
     Example:
         >>> height = np.array([0.1, 0.5, 0.9])
-        >>> mapped, stretch = map_heights(height, np.full(3, 1.0), np.full(3, 0.25), 0.5)
-        >>> mapped.round(2).tolist(), stretch.round(1).tolist()
-        ([0.36, 0.5, 0.64], [1.1, 15.5, 1.1])
+        >>> mapped, spread, depth = map_heights(height, np.full(3, 1.0), np.full(3, 0.25), 0.5)
+        >>> mapped.round(2).tolist(), round(spread, 1), depth.tolist()
+        ([0.36, 0.5, 0.64], 15.5, [0.0, 1.0, 0.0])
     """
     scale = np.clip(opening / reference_opening, MIN_TEETH_SCALE, MAX_TEETH_SCALE)
     unit = reference_opening * scale
@@ -277,7 +278,6 @@ def map_heights(
     )
     # One value for the whole mouth: of columns that are decided one by one some show this reference
     # and some another, side by side.
-    spread = middle.sum() / max(float((band * reference_opening).sum()), MIN_LENGTH)
+    spread = float(middle.sum()) / max(float((band * reference_opening).sum()), MIN_LENGTH)
     depth = np.minimum(height - upper_end, lower_begin - height) / np.maximum(middle, MIN_LENGTH)
-    stretch = scale + np.clip(depth / BAND_EDGE, 0, 1) * (spread - scale)
-    return np.clip(mapped, 0, 1), stretch
+    return np.clip(mapped, 0, 1), spread, np.clip(depth / BAND_EDGE, 0, 1)

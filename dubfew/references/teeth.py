@@ -22,6 +22,9 @@ TOOTH_LIGHTNESS, TOOTH_CHROMA = 1.0, 0.75
 TEETH_SHARE = 0.05
 # Places of the opening that are looked at, across and down, and the part of its width.
 PLACES_ACROSS, PLACES_DOWN, LOOKED_AT = 32, 16, 0.8
+# Share of bright pixels up to which an opening is a hollow: landmarks miss the edge of the lower
+# lip by a few pixels, and its shine is as pale as teeth.
+HOLLOW_SHINE_SHARE = 0.1
 # Brightness of the darkest row of an opening beside the lower lip, up to which it is a dark hollow.
 HOLLOW_DARKNESS = 0.6
 # Redness of the tongue (CIELAB's a) beside that of the lower lip, at least, and its lightness, at
@@ -86,7 +89,7 @@ def is_hollow(image: NDArray[np.uint8], ring: FloatArray) -> bool:
         ring: inner edge of the lips, -1 to 1. [20, 2]
     """
     opening = MouthOpening.from_ring(ring)
-    if not _is_open(image, opening) or look_at_teeth(image, ring)[0] > TEETH_SHARE:
+    if not _is_open(image, opening) or look_at_teeth(image, ring)[0] > HOLLOW_SHINE_SHARE:
         return False
     return is_dark(image, opening, find_gap(image, opening).color)
 
