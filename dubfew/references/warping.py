@@ -151,7 +151,8 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     # A mouth that is rigid in part lacks a part of what it shows, and that is no skin.
     drawn = (inputs.rigid_interior / CAVITY_FROM).clamp(max=1)
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], drawn)
-    shown = inputs.reference_shown * rate_agreement(lit, inputs.alpha, inputs.mouth_interior)
+    agreement = rate_agreement(lit, inputs.reference_shown, inputs.alpha, inputs.mouth_interior)
+    shown = inputs.reference_shown * agreement
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
 
 
@@ -233,6 +234,7 @@ def _find_shown_skin(colors: Tensor, expected: Tensor, fast: bool) -> Tensor:
 
 def rate_agreement(
     colors: Tensor,  # [B, K, 3, S, S]
+    shown: Tensor,  # [B, K, S, S]
     alpha: Tensor,  # [B, 1, S, S]
     mouth_interior: Tensor,  # [B, 2, S, S]
 ) -> Tensor:  # [B, K, S, S]
@@ -240,10 +242,12 @@ def rate_agreement(
 
     A head that is turned in a reference shows hair, collar or background where the mesh expects the
     jaw. One reference of several does so, while the others show skin. Fewer than three are not
-    compared. The scene has no say: its continuation into the mask is no picture of a chin.
+    compared. The scene has no say: its continuation into the mask is no picture of a chin. Nor has
+    one that does not show a place: two that show the wall would outvote the skin of a third.
 
     Args:
         colors: references in the target's pose and light. [B, K, 3, S, S]
+        shown: how well each reference shows a place, 0 to 1. [B, K, S, S]
         alpha: opacity of the paint in [0, 1]. [B, 1, S, S]
         mouth_interior: see `RenderInputs`. [B, 2, S, S]
 
@@ -257,9 +261,15 @@ def rate_agreement(
     fast = fits_kernels(colors, AGREEMENT_DOWNSCALE)
     if fast:
         small = shrink_tensor(colors, AGREEMENT_DOWNSCALE)
+        votes = shrink_tensor(shown, AGREEMENT_DOWNSCALE)
     else:
         small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
         small = small.view(b, k, channels, *small.shape[2:])
+        votes = F.avg_pool2d(shown, AGREEMENT_DOWNSCALE, ceil_mode=True)
+    # Those that do not show a place repeat what the others show.
+    counted = votes.clamp(min=MIN_SHOWN)[:, :, None]
+    mean = (counted * small).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
+    small = torch.lerp(mean, small, votes[:, :, None])
     hues = measure_hues(small.flatten(3)).unflatten(3, small.shape[3:])
     brightness = _take_median(small.mean(2))
     hue_difference = _subtract_median(hues).amax(2) * brightness
@@ -270,8 +280,9 @@ def rate_agreement(
     cells = width / AGREEMENT_DOWNSCALE
     widened = round(WIDENED_FRACTION * cells)
     disagreement = dilate(disagreement, widened)
-    # The best of them counts in full: none of them may be replaced by the fill.
-    disagreement = disagreement - disagreement.amin(1, keepdim=True)
+    # The best of those that show a place counts in full: it may not be replaced by the fill.
+    best = (disagreement + (1 - votes)).amin(1, keepdim=True)
+    disagreement = (disagreement - best).clamp(min=0)
     reach = round(EDGE_BAND_FRACTION * cells / 2)
     soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
     opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)

@@ -163,22 +163,22 @@ def test_hair_beside_a_jaw_is_not_taken_from_one_turned_reference():
     # The mask is everything but two columns, and soft over three more.
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha = ramp.expand(1, 1, size, size)
-    closed = torch.zeros(1, 2, size, size)
-    agreement = rate_agreement(colors, alpha, closed)
+    closed, all_shown = torch.zeros(1, 2, size, size), torch.ones(1, 3, size, size)
+    agreement = rate_agreement(colors, all_shown, alpha, closed)
     assert agreement[0, 0, 18:22, 6:9].max() == 0
     assert agreement[0, 1:].min() == 1
     # Mouths differ from reference to reference, and rightly.
     assert agreement[0, 0, :, 18:].min() == 1
     assert agreement[0, 0, :10].min() == 1
     # Nor in an opening that reaches to the edge, nor of two references is one right.
-    assert rate_agreement(colors, alpha, closed + 1).min() == 1
-    assert rate_agreement(colors[:, :2], alpha, closed).min() == 1
+    assert rate_agreement(colors, all_shown, alpha, closed + 1).min() == 1
+    assert rate_agreement(colors[:, :2], all_shown[:, :2], alpha, closed).min() == 1
     # Where all three differ, one still counts: there is nothing better.
     colors[0, 2, :, 16:24, 4:12] = 0.99
-    assert rate_agreement(colors, alpha, closed).amax(1).min() == 1
+    assert rate_agreement(colors, all_shown, alpha, closed).amax(1).min() == 1
     # Two of three outvote the third.
     colors[0, 1, :, 16:24, 4:12] = 0.1
-    agreement = rate_agreement(colors, alpha, closed)
+    agreement = rate_agreement(colors, all_shown, alpha, closed)
     assert agreement[0, :2].min() == 1
 
 
@@ -193,11 +193,30 @@ def test_a_gray_wall_as_bright_as_the_cheek_before_it_is_not_skin():
     colors[0, 1, :, :, 4:12] *= 0.9
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha, closed = ramp.expand(1, 1, size, size), torch.zeros(1, 2, size, size)
-    agreement = rate_agreement(colors, alpha, closed)
+    all_shown = torch.ones(1, 3, size, size)
+    agreement = rate_agreement(colors, all_shown, alpha, closed)
     assert agreement[0, 0, :, 6:8].max() == 0
     assert agreement[0, 1:].min() == 1
     # Hues of dark skin are noise.
-    assert rate_agreement(0.2 * colors, alpha, closed).min() == 1
+    assert rate_agreement(0.2 * colors, all_shown, alpha, closed).min() == 1
+
+
+def test_a_wall_that_the_mesh_knows_does_not_outvote_skin():
+    """Two turned heads show the wall at the jaw, and the mesh says so: the third is right alone."""
+    size = 40
+    skin, wall = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.5, 0.5, 0.5])
+    colors = skin.view(1, 1, 3, 1, 1).expand(1, 3, 3, size, size).clone()
+    colors[0, 1:, :, :, 4:12] = wall[:, None, None]
+    shown = torch.ones(1, 3, size, size)
+    shown[0, 1, :, 4:12], shown[0, 2, :, 4:12] = 0.3, 0.0
+    ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
+    alpha, closed = ramp.expand(1, 1, size, size), torch.zeros(1, 2, size, size)
+    agreement = rate_agreement(colors, shown, alpha, closed)
+    assert agreement[0, 0].min() == 1
+    # Unknown to the mesh, the two would be believed.
+    assert rate_agreement(colors, torch.ones_like(shown), alpha, closed)[0, 0].min() == 0
+    # Where none shows anything, none disagrees.
+    assert rate_agreement(colors, 0 * shown, alpha, closed).amax(1).min() == 1
 
 
 @pytest.mark.parametrize("reach", [0, 1, 3, 8])
