@@ -61,7 +61,7 @@ from dubfew.registry.revision import Revision
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.motion_lag import PictureLag
 from dubfew.speech.resolve_model import make_model_reference
-from dubfew.utils.allocator import return_freed_memory
+from dubfew.utils.allocator import return_freed_memory, return_library_code
 from dubfew.utils.device import resolve_device
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
@@ -235,6 +235,7 @@ def _learn(
         footage = _join_with_stored(footage, base)
     tracked_at = time.monotonic()
     return_freed_memory()
+    return_library_code()
     # Train the texture, and what the method allows of the renderer.
     training = _train(inputs, footage, options, progress)
     trained_at = time.monotonic()

@@ -16,7 +16,7 @@ from dubfew.cli.console import (
     mute_native_libraries,
     prompt_passphrase,
 )
-from dubfew.utils.allocator import keep_freed_memory
+from dubfew.utils.allocator import keep_freed_memory, share_product_buffers
 from dubfew.utils.compute_threads import use_one_blas_thread
 from dubfew.utils.garbage import search_garbage_rarely, skip_last_search
 from dubfew.utils.passphrase import set_passphrase_prompt
@@ -55,6 +55,7 @@ def tune_process() -> None:
     To be called before other imports.
     """
     use_one_blas_thread()  # before NumPy is imported, which reads it
+    share_product_buffers()  # before torch is imported, whose MKL reads it
     keep_freed_memory()  # before threads have arenas of their own
     search_garbage_rarely()  # before imports make a million objects
     skip_last_search()

@@ -59,7 +59,7 @@ from dubfew.render.sources import find_input_transform, stated_scene
 from dubfew.render.stage_estimates import estimate_render_stages
 from dubfew.render.take_notes import describe_take
 from dubfew.render.transitions import describe_skipped_frames
-from dubfew.utils.allocator import return_freed_memory
+from dubfew.utils.allocator import return_freed_memory, return_library_code
 from dubfew.utils.jit import compiler_loaded_beside
 from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
@@ -283,6 +283,7 @@ def _render_tracked_job(
     scene = drive_scene(job, track, progress)
     driven = time.monotonic()
     return_freed_memory()
+    return_library_code()
     written = _write_video(job, scene, progress)
     paint_seconds = time.monotonic() - driven
     _record_pace(job, pace, len(track), track_seconds, len(written.painted), paint_seconds)
@@ -432,10 +433,11 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             for frame in frames if order else draw_debug(frames):
                 writer.write(frame)
                 count += 1
-                # The first frames leave holes behind that what follows does not fit into; later
-                # ones hardly do.
+                # The first frames leave holes behind that what follows does not fit into, and load
+                # compiled loops; later ones hardly do.
                 if count & (count - 1) == 0:
                     return_freed_memory()
+                    return_library_code()
                 progress(Progress("render", count, total))
         actor.revision.check_exists()
     painted = scene.track.usable[:rows] & (weights[:rows] > 0)

@@ -1,4 +1,4 @@
-"""Memory allocation of the C library: blocks that are freed stay with the process.
+"""Memory of the process: blocks that are freed stay with it, and what a stage leaves is returned.
 
 By default glibc asks the system for every block of some megabytes, and gives it back when it is
 freed. The next one comes as empty pages, each of which costs a fault and is filled with zeros. A
@@ -9,9 +9,11 @@ network that makes hundreds of such blocks for every frame spends a fifth of its
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from pathlib import Path
 
 # Parameters of mallopt(3), from malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -20,6 +22,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _LARGE_BLOCK_BYTES = 32 * 2**20
 # Freed memory at the end of an arena that is kept, bytes: all that one batch takes.
 _KEPT_BYTES = 256 * 2**20
+# Advice of madvise(2), from mman.h.
+_DONTNEED = 4
+# Mappings of a library's code: private to the process and never written, so that the file has all
+# of it. Other parts of a library are changed as it is loaded.
+_CODE_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +/.*\.so[.0-9]*$")
 # Arenas that threads share. Each keeps what it has, so that one for each thread takes more memory.
 _NUM_ARENAS = 1
 
@@ -56,6 +63,19 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     return all(taken)
 
 
+def share_product_buffers(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have torch's matrix products take their buffers from the C library each time.
+
+    MKL, which torch has on Intel's processors, keeps buffers of some megabytes for every thread
+    that ever multiplied matrices. Freed ones are of use to what comes next. To be called before
+    torch is imported.
+
+    Args:
+        environment: environment variables; a value that the user has set stands.
+    """
+    environment.setdefault("MKL_DISABLE_FAST_MM", "1")
+
+
 def return_freed_memory() -> None:
     """Give what is free at the end of a stage back to the system, whatever is kept otherwise.
 
@@ -68,3 +88,23 @@ def return_freed_memory() -> None:
 
     with suppress(AttributeError, OSError):  # musl has none
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def return_library_code() -> None:
+    """Give the machine code of libraries back to their files, from which it comes as it is called.
+
+    LLVM is there to load compiled loops, and MediaPipe to track: of 150 MB that a process has read
+    of its libraries a render needs a third from then on. What runs next costs a page fault for
+    every 64 kB, from the system's cache of files. Does nothing on other systems than Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with suppress(OSError):
+        libc = ctypes.CDLL(None)
+        for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+            mapping = _CODE_MAPPING.match(line)
+            if mapping:
+                start, stop = (int(edge, 16) for edge in mapping.groups())
+                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _DONTNEED)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dubfew.utils.allocator import keep_freed_memory
+from dubfew.utils.allocator import keep_freed_memory, share_product_buffers
 
 # Counts the pages that come anew when a block of 24 MB is made and filled ten times.
 PROGRAM = """
@@ -64,3 +64,46 @@ def test_kept_memory_can_be_returned() -> None:
     kept, returned = map(float, text.split())
     assert kept > 100
     assert returned < 20
+
+
+# Megabytes of torch's and NumPy's code in memory, before and after it is given back, and the sum of
+# a product of matrices that both compute after it.
+CODE_PROGRAM = """
+import re
+import numpy, torch
+from dubfew.utils.allocator import return_library_code
+
+def measure():
+    code, total = False, 0
+    for line in open("/proc/self/smaps"):
+        if re.match("[0-9a-f]+-", line):
+            code = " r-xp " in line and ".so" in line
+        elif code and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total / 1024
+
+torch.ones(64, 64) @ torch.ones(64, 64)
+before = measure()
+return_library_code()
+after = measure()
+print(before, after, float((torch.ones(8, 8) @ torch.ones(8, 8)).sum() + numpy.ones(8).sum()))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone")
+@pytest.mark.slow
+def test_code_of_libraries_is_given_back_and_comes_again() -> None:
+    text = subprocess.check_output([sys.executable, "-c", CODE_PROGRAM], text=True)
+    before, after, total = map(float, text.split())
+    assert before > 15
+    assert after < 0.5 * before
+    assert total == 8**3 + 8
+
+
+def test_buffers_of_products_are_shared_unless_the_user_says_otherwise() -> None:
+    environment: dict[str, str] = {}
+    share_product_buffers(environment)
+    assert environment == {"MKL_DISABLE_FAST_MM": "1"}
+    environment = {"MKL_DISABLE_FAST_MM": "0"}
+    share_product_buffers(environment)
+    assert environment == {"MKL_DISABLE_FAST_MM": "0"}
