@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dubfew.errors import MediaError
 from dubfew.media import Frame, read_frames
@@ -16,7 +17,6 @@ from dubfew.progress import Progress, ProgressCallback, no_progress
 from dubfew.reconstruction.heads.head_model import HeadModel
 from dubfew.reconstruction.track import Track
 from dubfew.references.footage import Footage
-from dubfew.references.lanczos import resize_lanczos
 from dubfew.references.track_geometry import compute_track_geometry
 
 # Frames between two reports of progress; more frequent ones would only cost time.
@@ -150,7 +150,8 @@ def _resample(
         pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     # Lanczos keeps the finest detail of windows between pixels; bicubic enlargement took a third.
     box = (left - x0, top - y0, left - x0 + width, top - y0 + height)
-    return resize_lanczos(pixels, output_size, box)
+    image = Image.fromarray(pixels).resize(output_size, Image.Resampling.LANCZOS, box=box)
+    return np.asarray(image)
 
 
 def footage_from_frames(
