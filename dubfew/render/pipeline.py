@@ -380,6 +380,9 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
 
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
+        # What painted is free by now, and its code has run.
+        return_freed_memory()
+        return_library_code()
         seal_notes.extend(
             sign_and_log(
                 file,
