@@ -36,13 +36,13 @@ from dubfew.training.schedules import LearningRateSchedule, warmup_cosine
 from dubfew.utils.prefetch import prefetch
 
 # Frames of the actor in every batch. More make a step slower without making it much better: the
-# frames of a few seconds resemble each other.
-ACTOR_BATCH_SIZE = 4
+# frames of a few seconds resemble each other (docs/findings.md, "Frames of a batch").
+ACTOR_BATCH_SIZE = 2
 # Steps from one validation to the next. A validation costs as much as a step. Closer ones would
 # cost a tenth of the time and more; at 25, the best step of a quick learner was missed by 0.14 dB.
 VALIDATE_EVERY_STEPS = 10
-# Held-out frames that are painted together, as many as a training batch has.
-VALIDATION_FRAMES = ACTOR_BATCH_SIZE
+# Held-out frames that are painted together, as many as a training batch has with other people's.
+VALIDATION_FRAMES = 2 * ACTOR_BATCH_SIZE
 # Validations in a row without a gain after which training stops, and the least gain, dB. Less
 # patience stops at the noise of a few held-out frames; more, or counting smaller gains, trains on
 # for what nobody sees (docs/findings.md, "When to stop").
@@ -60,7 +60,7 @@ TEXTURE_LEARNING_RATE = 1e-3
 ADAM_BETAS = (0.9, 0.99)
 # Steps during which the learning rates rise, so that Adam's first steps, whose moments are
 # guesses, move little; and the factor that the rates end with, so that the last steps only settle.
-WARMUP_STEPS, FINAL_RATE_FACTOR = 20, 0.1
+WARMUP_STEPS, FINAL_RATE_FACTOR = 5, 0.1
 # Share of replayed people in a mixed batch: as many of their frames as of the actor's.
 # Source: Saunders and Namboodiri 2024 (arXiv 2401.06126), section 3.5, ratio 1:1.
 REPLAY_FRACTION = 0.5
