@@ -35,6 +35,7 @@ from dubfew.references.footage import Footage, resize_footage
 from dubfew.speech.model import SpeechModel
 from dubfew.speech.parameter_style import fit_parameter_style
 from dubfew.speech.style import SpeakingStyle, fit_style
+from dubfew.utils.allocator import return_freed_memory, return_library_code
 
 # Smallest and largest edge of stored references, px; the largest is a mouth window of a 4K
 # close-up. Larger ones cost space in the registry and memory in a render.
@@ -123,6 +124,9 @@ def prepare_actor_footage(
                 video, track, parser, head, first_frame=first, progress=progress
             )
     check_usable_frames(video, track)
+    # What detection has used is of no use to windows and alignment.
+    return_freed_memory()
+    return_library_code()
     # Windows are cut once, in the size that is stored, and reduced for the renderer.
     motion = motion_from_track(track, head)
     references = footage_from_frames(
