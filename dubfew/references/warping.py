@@ -49,6 +49,14 @@ AGREEING, DISAGREEING = 0.1, 0.2
 # may be as bright as the cheek before it: by levels it differs by 0.09, by hue by 0.1 and more,
 # where skin differs by 0.05.
 HUE_AGREEING, HUE_DISAGREEING = 0.055, 0.1
+# How much darker than most skin a place is, as a part of that, up to which it is skin in the shade,
+# and from which it is hair.
+SHADED, DARK = 0.35, 0.55
+# Reach, as a fraction of the window, by which a place that the mesh does not show is widened:
+# strands of hair lie beside it.
+DOUBT_FRACTION = 0.05
+# Gain of how little a reference shows a place, for colors to be asked there: a quarter is enough.
+DOUBT_GAIN = 4
 # Reach, as a fraction of the window, by which what is wrong is widened: its soft edge is wrong as
 # well, though it differs less.
 WIDENED_FRACTION = 0.025
@@ -151,8 +159,7 @@ def warp_references(inputs: RenderInputs) -> WarpedReferences:
     # A mouth that is rigid in part lacks a part of what it shows, and that is no skin.
     drawn = (inputs.rigid_interior / CAVITY_FROM).clamp(max=1)
     fill = torch.lerp(surroundings, inputs.cavity + light[:, 0], drawn)
-    agreement = rate_agreement(lit, inputs.reference_shown, inputs.alpha, inputs.mouth_interior)
-    shown = inputs.reference_shown * agreement
+    shown = rate_shown(lit, inputs.reference_shown, inputs.alpha, inputs.mouth_interior)
     return WarpedReferences(lit, light, fill, surroundings, _compute_blend_logits(inputs, shown))
 
 
@@ -232,32 +239,34 @@ def _find_shown_skin(colors: Tensor, expected: Tensor, fast: bool) -> Tensor:
     return shown.view(b, k, *small.shape[2:])
 
 
-def rate_agreement(
+def rate_shown(
     colors: Tensor,  # [B, K, 3, S, S]
     shown: Tensor,  # [B, K, S, S]
     alpha: Tensor,  # [B, 1, S, S]
     mouth_interior: Tensor,  # [B, 2, S, S]
 ) -> Tensor:  # [B, K, S, S]
-    """Rate how well each reference agrees with the others at the mask's edge.
+    """Rate how well references show what belongs at the mask's edge: by the mesh and their colors.
 
     A head that is turned in a reference shows hair, collar or background where the mesh expects the
-    jaw. One reference of several does so, while the others show skin. Fewer than three are not
-    compared. The scene has no say: its continuation into the mask is no picture of a chin. Nor has
-    one that does not show a place: two that show the wall would outvote the skin of a third.
+    jaw. What differs from most of the references does not count. One that does not show a place, by
+    the mesh, has no say: two that show the wall would outvote the skin of a third. The mesh's
+    triangles below a jaw are large: near one that a reference does not show, all have to look like
+    the skin inside of the mask, and those that do show it. Fewer than three are not compared. The
+    scene has no say: its continuation into the mask is no picture of a chin.
 
     Args:
         colors: references in the target's pose and light. [B, K, 3, S, S]
-        shown: how well each reference shows a place, 0 to 1. [B, K, S, S]
+        shown: how well each reference shows a place, by the mesh, 0 to 1. [B, K, S, S]
         alpha: opacity of the paint in [0, 1]. [B, 1, S, S]
         mouth_interior: see `RenderInputs`. [B, 2, S, S]
 
     Returns:
-        1 where a reference agrees, and everywhere but in a band inside of the mask's edge; 0 where
-        it shows something else. [B, K, S, S]
+        How well each reference shows a place, 0 to 1: as the mesh has it everywhere but in a band
+        inside of the mask's edge. [B, K, S, S]
     """
     b, k, channels, height, width = colors.shape
     if k < 3:
-        return torch.ones_like(colors[:, :, 0])
+        return shown
     fast = fits_kernels(colors, AGREEMENT_DOWNSCALE)
     if fast:
         small = shrink_tensor(colors, AGREEMENT_DOWNSCALE)
@@ -266,29 +275,79 @@ def rate_agreement(
         small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
         small = small.view(b, k, channels, *small.shape[2:])
         votes = F.avg_pool2d(shown, AGREEMENT_DOWNSCALE, ceil_mode=True)
-    # Those that do not show a place repeat what the others show.
-    counted = votes.clamp(min=MIN_SHOWN)[:, :, None]
-    mean = (counted * small).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
-    small = torch.lerp(mean, small, votes[:, :, None])
-    hues = measure_hues(small.flatten(3)).unflatten(3, small.shape[3:])
-    brightness = _take_median(small.mean(2))
-    hue_difference = _subtract_median(hues).amax(2) * brightness
-    disagreement = torch.maximum(
-        _rate_difference(_subtract_median(small).mean(2), AGREEING, DISAGREEING),
-        _rate_difference(hue_difference, HUE_AGREEING, HUE_DISAGREEING),
-    )
     cells = width / AGREEMENT_DOWNSCALE
     widened = round(WIDENED_FRACTION * cells)
-    disagreement = dilate(disagreement, widened)
-    # The best of those that show a place counts in full: it may not be replaced by the fill.
-    best = (disagreement + (1 - votes)).amin(1, keepdim=True)
-    disagreement = (disagreement - best).clamp(min=0)
     reach = round(EDGE_BAND_FRACTION * cells / 2)
     soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
     opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)
     # A shouting mouth may reach into the band, and mouths differ rightly.
     band = dilate(soft, reach) * (1 - opening)
-    return _enlarge(1 - band * disagreement, (height, width), fast)
+    # Hue tells skin beside and below a mouth; above it are lips and nostrils. It is asked where the
+    # mesh has a doubt: skin differs with light, too.
+    below = F.max_pool2d(F.pad(soft, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), 1)
+    doubt = (DOUBT_GAIN * (1 - votes.amin(1, keepdim=True))).clamp(max=1)
+    jaw = below * (1 - opening) * dilate(doubt, round(DOUBT_FRACTION * cells))
+    unlike = jaw * dilate(_rate_unlike_skin(small, votes * (1 - soft) * (1 - opening)), widened)
+    rescued = jaw * (1 - votes) * (1 - unlike)
+    # What the mesh does not show begins before it says so.
+    unlike = torch.maximum(unlike, jaw * dilate(1 - votes - rescued, round(DOUBT_FRACTION * cells)))
+    votes = votes + rescued
+    # Where none shows skin, as in a beard, none is wrong for that.
+    unlike = (unlike - _least_shown(unlike, votes)).clamp(min=0)
+    # Those that do not show a place repeat what the others show.
+    votes = votes * (1 - unlike)
+    counted = votes.clamp(min=MIN_SHOWN)[:, :, None]
+    mean = (counted * small).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
+    small = torch.lerp(mean, small, votes[:, :, None])
+    brightness = _take_median(small.mean(2))
+    hue_difference = _subtract_median(_measure_cell_hues(small)).amax(2) * brightness
+    disagreement = torch.maximum(
+        _rate_difference(_subtract_median(small).mean(2), AGREEING, DISAGREEING),
+        _rate_difference(hue_difference, HUE_AGREEING, HUE_DISAGREEING),
+    )
+    disagreement = band * torch.maximum(dilate(disagreement, widened), unlike)
+    # The best of those that show a place counts in full: it may not be replaced by the fill.
+    disagreement = (disagreement - _least_shown(disagreement, votes)).clamp(min=0)
+    agreement, added = _enlarge(
+        torch.cat([1 - disagreement, rescued], 1), (height, width), fast
+    ).split(k, 1)
+    return (shown + added).clamp(max=1) * agreement
+
+
+def _rate_unlike_skin(colors: Tensor, known: Tensor) -> Tensor:
+    """Rate how unlike skin references are: less red or much darker than most known places.
+
+    Lips are redder, and no background.
+
+    Args:
+        colors: references in the target's pose and light. [B, K, 3, s, s]
+        known: how well each shows the inside of the mask. [B, K, s, s]
+
+    Returns:
+        0 where they are as skin is, and where nothing is known, to 1. [B, K, s, s]
+    """
+
+    def take_typical(values: Tensor) -> Tensor:
+        typical = values.masked_fill(known < 0.5, torch.nan).flatten(1).nanmedian(-1).values
+        return typical[:, None, None, None]
+
+    redness, levels = _measure_cell_hues(colors)[:, :, 0], colors.mean(2)
+    difference = (take_typical(redness) - redness) * levels
+    darkness = 1 - levels / take_typical(levels)
+    return torch.maximum(
+        _rate_difference(difference, HUE_AGREEING, HUE_DISAGREEING),
+        _rate_difference(darkness, SHADED, DARK),
+    ).nan_to_num()
+
+
+def _measure_cell_hues(colors: Tensor) -> Tensor:
+    """Measure the hues of cells, see `measure_hues`. [B, K, 3, s, s] to [B, K, 2, s, s]"""
+    return measure_hues(colors.flatten(3)).unflatten(3, colors.shape[3:])
+
+
+def _least_shown(values: Tensor, votes: Tensor) -> Tensor:
+    """Take the least value of the references that show a place. [B, 1, s, s]"""
+    return (values + (1 - votes)).amin(1, keepdim=True)
 
 
 def _subtract_median(values: Tensor) -> Tensor:

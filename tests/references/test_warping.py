@@ -13,7 +13,7 @@ from dubfew.references.warping import (
     AGREEING,
     dilate,
     push_pull_fill,
-    rate_agreement,
+    rate_shown,
     warp_references,
 )
 from tests.data.people import toy_footage
@@ -164,21 +164,21 @@ def test_hair_beside_a_jaw_is_not_taken_from_one_turned_reference():
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha = ramp.expand(1, 1, size, size)
     closed, all_shown = torch.zeros(1, 2, size, size), torch.ones(1, 3, size, size)
-    agreement = rate_agreement(colors, all_shown, alpha, closed)
+    agreement = rate_shown(colors, all_shown, alpha, closed)
     assert agreement[0, 0, 18:22, 6:9].max() == 0
     assert agreement[0, 1:].min() == 1
     # Mouths differ from reference to reference, and rightly.
     assert agreement[0, 0, :, 18:].min() == 1
     assert agreement[0, 0, :10].min() == 1
     # Nor in an opening that reaches to the edge, nor of two references is one right.
-    assert rate_agreement(colors, all_shown, alpha, closed + 1).min() == 1
-    assert rate_agreement(colors[:, :2], all_shown[:, :2], alpha, closed).min() == 1
+    assert rate_shown(colors, all_shown, alpha, closed + 1).min() == 1
+    assert rate_shown(colors[:, :2], all_shown[:, :2], alpha, closed).min() == 1
     # Where all three differ, one still counts: there is nothing better.
     colors[0, 2, :, 16:24, 4:12] = 0.99
-    assert rate_agreement(colors, all_shown, alpha, closed).amax(1).min() == 1
+    assert rate_shown(colors, all_shown, alpha, closed).amax(1).min() == 1
     # Two of three outvote the third.
     colors[0, 1, :, 16:24, 4:12] = 0.1
-    agreement = rate_agreement(colors, all_shown, alpha, closed)
+    agreement = rate_shown(colors, all_shown, alpha, closed)
     assert agreement[0, :2].min() == 1
 
 
@@ -194,29 +194,63 @@ def test_a_gray_wall_as_bright_as_the_cheek_before_it_is_not_skin():
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha, closed = ramp.expand(1, 1, size, size), torch.zeros(1, 2, size, size)
     all_shown = torch.ones(1, 3, size, size)
-    agreement = rate_agreement(colors, all_shown, alpha, closed)
+    agreement = rate_shown(colors, all_shown, alpha, closed)
     assert agreement[0, 0, :, 6:8].max() == 0
     assert agreement[0, 1:].min() == 1
     # Hues of dark skin are noise.
-    assert rate_agreement(0.2 * colors, all_shown, alpha, closed).min() == 1
+    assert rate_shown(0.2 * colors, all_shown, alpha, closed).min() == 1
 
 
-def test_a_wall_that_the_mesh_knows_does_not_outvote_skin():
-    """Two turned heads show the wall at the jaw, and the mesh says so: the third is right alone."""
+def jaw_before_a_wall() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Colors of three references, two of which show a wall in a column at the mask's edge."""
     size = 40
     skin, wall = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.5, 0.5, 0.5])
     colors = skin.view(1, 1, 3, 1, 1).expand(1, 3, 3, size, size).clone()
     colors[0, 1:, :, :, 4:12] = wall[:, None, None]
-    shown = torch.ones(1, 3, size, size)
-    shown[0, 1, :, 4:12], shown[0, 2, :, 4:12] = 0.3, 0.0
     ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
     alpha, closed = ramp.expand(1, 1, size, size), torch.zeros(1, 2, size, size)
-    agreement = rate_agreement(colors, shown, alpha, closed)
-    assert agreement[0, 0].min() == 1
-    # Unknown to the mesh, the two would be believed.
-    assert rate_agreement(colors, torch.ones_like(shown), alpha, closed)[0, 0].min() == 0
-    # Where none shows anything, none disagrees.
-    assert rate_agreement(colors, 0 * shown, alpha, closed).amax(1).min() == 1
+    return colors, torch.ones(1, 3, size, size), alpha, closed
+
+
+def test_a_wall_does_not_outvote_skin():
+    """Two turned heads show the wall at the jaw: the third is right, alone."""
+    colors, shown, alpha, closed = jaw_before_a_wall()
+    for by_mesh in (0.0, 0.3, 0.7):
+        shown[0, 1:, :, 4:12] = by_mesh
+        found = rate_shown(colors, shown, alpha, closed)
+        assert found[0, 0].min() == 1
+        assert found[0, 1:, :, 6:10].max() < 0.02
+    # A mesh without doubt is believed: hues of skin differ with light.
+    assert rate_shown(colors, torch.ones_like(shown), alpha, closed)[0, 1:].min() == 1
+    # Where nothing is shown nothing disagrees.
+    assert rate_shown(colors, 0 * shown, alpha, closed)[0, 0, :, 16:].max() == 0
+
+
+def test_skin_that_the_mesh_does_not_know_is_taken_before_the_fill():
+    """By the mesh none of the three shows the jaw. One has skin there, one the wall, one hair."""
+    colors, shown, alpha, closed = jaw_before_a_wall()
+    colors[0, 2, :, :, 4:12] = torch.tensor([0.12, 0.1, 0.1])[:, None, None]
+    shown[..., 4:12] = 0
+    found = rate_shown(colors, shown, alpha, closed)
+    assert found[0, 0, :, 6:10].min() == 1
+    assert found[0, 1:, :, 6:10].max() == 0
+    # Inside a mouth the mesh is right.
+    assert rate_shown(colors, shown, alpha, closed + 1)[..., 6:10].max() == 0
+
+
+def test_what_lies_above_a_mouth_is_not_compared_with_skin():
+    """Above a mouth, inside of the mask's upper edge, one has a nostril and one shows nothing."""
+    size = 40
+    skin = torch.tensor([0.8, 0.6, 0.5])
+    colors = skin.view(1, 1, 3, 1, 1).expand(1, 3, 3, size, size).clone()
+    colors[0, 0, :, 8:12, 16:24] *= 0.3
+    shown = torch.ones(1, 3, size, size)
+    shown[0, 1, 8:12, 16:24] = 0
+    ramp = torch.arange(size).clamp(max=5).sub(2).clamp(min=0) / 3
+    alpha = ramp[:, None].expand(1, 1, size, size)
+    found = rate_shown(colors, shown, alpha, torch.zeros(1, 2, size, size))
+    # It is not taken for skin that the mesh overlooked.
+    assert found[0, 1, 9:11, 18:22].max() == 0
 
 
 @pytest.mark.parametrize("reach", [0, 1, 3, 8])
@@ -246,7 +280,9 @@ def test_compiled_passes_give_what_torch_gives(footage):
         found = vars(warp_references(sample.inputs))
     assert expected["color_correction"].abs().mean() > 0.02
     for name, values in expected.items():
-        torch.testing.assert_close(found[name], values, atol=2e-5, rtol=1e-4, msg=name)
+        # Logits are logarithms of what may be nearly 0.
+        close = {"atol": 2e-3 if name == "blend_logits" else 2e-5, "rtol": 1e-4}
+        torch.testing.assert_close(found[name], values, **close, msg=name)
 
 
 def test_what_a_mouth_lacks_in_part_is_no_skin(footage):
