@@ -65,6 +65,9 @@ from dubfew.utils.job_progress import JobProgress
 from dubfew.utils.options import document_options, merge_options
 from dubfew.utils.work_pace import WorkPace, count_frame_units
 
+# Painted frames by which all compiled loops are loaded, for which LLVM is there.
+LOADED_FRAMES = 16
+
 
 @dataclass(frozen=True)
 class RenderResult:
@@ -380,9 +383,8 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
 
     def seal_output(file: Path) -> None:
         """Sign and log the finished file before it takes its place."""
-        # What painted is free by now, and its code has run.
+        # What painted is free by now.
         return_freed_memory()
-        return_library_code()
         seal_notes.extend(
             sign_and_log(
                 file,
@@ -436,10 +438,11 @@ def _write_video(job: RenderJob, scene: DrivenScene, progress: ProgressCallback)
             for frame in frames if order else draw_debug(frames):
                 writer.write(frame)
                 count += 1
-                # The first frames leave holes behind that what follows does not fit into, and load
-                # compiled loops; later ones hardly do.
+                # The first frames leave holes behind that what follows does not fit into; later
+                # ones hardly do.
                 if count & (count - 1) == 0:
                     return_freed_memory()
+                if count == LOADED_FRAMES:
                     return_library_code()
                 progress(Progress("render", count, total))
         actor.revision.check_exists()

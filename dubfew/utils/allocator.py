@@ -24,9 +24,13 @@ _LARGE_BLOCK_BYTES = 32 * 2**20
 _KEPT_BYTES = 256 * 2**20
 # Advice of madvise(2), from mman.h.
 _DONTNEED = 4
-# Mappings of a library's code: private to the process and never written, so that the file has all
-# of it. Other parts of a library are changed as it is loaded.
-_CODE_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +/.*\.so[.0-9]*$")
+# A mapping of a library's code of which the file has all: no page of it is the process's own, as
+# one into which a debugger or the library itself has written. Other parts of a library are changed
+# as it is loaded. From smaps, see proc(5).
+_CODE_MAPPING = re.compile(
+    r"^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \d+ +/.*\.so[.0-9]*\n(?:[A-Z].*\n)*?Anonymous: +0 kB$",
+    re.MULTILINE,
+)
 # Arenas that threads share. Each keeps what it has, so that one for each thread takes more memory.
 _NUM_ARENAS = 1
 
@@ -95,7 +99,8 @@ def return_library_code() -> None:
 
     LLVM is there to load compiled loops, and MediaPipe to track: of 150 MB that a process has read
     of its libraries a render needs a third from then on. What runs next costs a page fault for
-    every 64 kB, from the system's cache of files. Does nothing on other systems than Linux.
+    every 64 kB, from the system's cache of files. Code that was changed in memory stays. Does
+    nothing on other systems than Linux.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -103,8 +108,7 @@ def return_library_code() -> None:
 
     with suppress(OSError):
         libc = ctypes.CDLL(None)
-        for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
-            mapping = _CODE_MAPPING.match(line)
-            if mapping:
-                start, stop = (int(edge, 16) for edge in mapping.groups())
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _DONTNEED)
+        mappings = Path("/proc/self/smaps").read_text("utf-8", "replace")
+        for mapping in _CODE_MAPPING.finditer(mappings):
+            start, stop = (int(edge, 16) for edge in mapping.groups())
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _DONTNEED)

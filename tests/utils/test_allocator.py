@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from dubfew.utils import allocator
 from dubfew.utils.allocator import keep_freed_memory, share_product_buffers
 
 # Counts the pages that come anew when a block of 24 MB is made and filled ten times.
@@ -98,6 +99,14 @@ def test_code_of_libraries_is_given_back_and_comes_again() -> None:
     assert before > 15
     assert after < 0.5 * before
     assert total == 8**3 + 8
+
+
+def test_code_that_was_changed_in_memory_is_not_given_back() -> None:
+    header = "7f00-7f10 r-xp 00000000 08:01 77   /usr/lib/libx.so.3\nSize:  4 kB\n"
+    whole = header + "Rss:  4 kB\nAnonymous:  0 kB\nVmFlags: rd ex\n"
+    changed = header + "Rss:  4 kB\nAnonymous:  4 kB\nVmFlags: rd ex\n"
+    found = allocator._CODE_MAPPING.findall(changed + whole.replace("7f00", "7f01") + changed)
+    assert found == [("7f01", "7f10")]
 
 
 def test_buffers_of_products_are_shared_unless_the_user_says_otherwise() -> None:
