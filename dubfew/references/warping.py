@@ -5,7 +5,6 @@ A render after zero training steps shows the result of this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,9 @@ from torch.nn import functional as F
 
 from dubfew.references.inputs import RenderInputs
 from dubfew.references.light_kernels import sample_planes
-from dubfew.references.skin_hue import find_skin, measure_hues
+from dubfew.references.reference_agreement import MIN_SHOWN, rate_shown
+from dubfew.references.resampled_planes import dilate, enlarge, shrink
+from dubfew.references.skin_hue import find_skin
 from dubfew.references.warp_kernels import (
     average_differences,
     enlarge_tensor,
@@ -35,35 +36,8 @@ SILHOUETTE_FRACTION = 0.05
 # Factor by which light is shrunk before it is continued: it is smooth, so that a quarter of the
 # resolution is enough and sixteen times faster.
 LIGHT_DOWNSCALE = 4
-# Width of the band inside the mask in which references are compared with each other, as a fraction
-# of the window: the mask's soft edge and as much again. Lips never reach into it.
-EDGE_BAND_FRACTION = 0.15
-# Factor by which colors are shrunk before: single pixels differ by noise and by small shifts, and
-# medians are slow.
-AGREEMENT_DOWNSCALE = 4
-# Differences of a reference from what most of them show, in levels of [0, 1], up to
-# which it counts in full, and from which not at all. Skin in folds and stubble differs by less than
-# the first; hair, a collar or the background beside a jaw differ by 0.25 and more.
-AGREEING, DISAGREEING = 0.1, 0.2
-# The same for hues, see `measure_hues`, times brightness: hues of dark skin are noise. A gray wall
-# may be as bright as the cheek before it: by levels it differs by 0.09, by hue by 0.1 and more,
-# where skin differs by 0.05.
-HUE_AGREEING, HUE_DISAGREEING = 0.055, 0.1
-# How much darker than most skin a place is, as a part of that, up to which it is skin in the shade,
-# and from which it is hair.
-SHADED, DARK = 0.35, 0.55
-# Reach, as a fraction of the window, by which a place that the mesh does not show is widened:
-# strands of hair lie beside it.
-DOUBT_FRACTION = 0.05
-# Gain of how little a reference shows a place, for colors to be asked there: a quarter is enough.
-DOUBT_GAIN = 4
-# Reach, as a fraction of the window, by which what is wrong is widened: its soft edge is wrong as
-# well, though it differs less.
-WIDENED_FRACTION = 0.025
 # How rigid the inside of a mouth is where the fill is the cavity alone: of less, little is filled.
 CAVITY_FROM = 0.2
-# Factor on the weight of a reference where it shows nothing: small enough not to be seen.
-MIN_SHOWN = 0.0025
 # Logit of the fill where a reference shows everything: a weight of 0.25 % against equal references.
 # Networks could hardly learn away from lower ones.
 FILL_START_LOGIT = -6.0
@@ -191,33 +165,6 @@ def _match_with_kernels(
     return colors + light, light
 
 
-def dilate(values: Tensor, reach: int) -> Tensor:
-    """Take the largest value in a square around each pixel, within the image.
-
-    Windows double in width until they have the square's, down and then across, so that the cost
-    grows with the logarithm of the reach.
-
-    Args:
-        values: any images. [..., H, W]
-        reach: pixels on each side.
-
-    Returns:
-        Images of the same shape. [..., H, W]
-    """
-    edge = 2 * reach + 1
-    widest = F.pad(values, (reach, reach, reach, reach), value=-torch.inf)
-    for axis in (-2, -1):
-        width = 1
-        while width < edge:
-            step = min(width, edge - width)
-            length = widest.shape[axis] - step
-            widest = torch.maximum(
-                widest.narrow(axis, 0, length), widest.narrow(axis, step, length)
-            )
-            width += step
-    return widest
-
-
 def _find_shown_skin(colors: Tensor, expected: Tensor, fast: bool) -> Tensor:
     """Find where pictures show skin, in cells of ``LIGHT_DOWNSCALE`` px.
 
@@ -229,149 +176,10 @@ def _find_shown_skin(colors: Tensor, expected: Tensor, fast: bool) -> Tensor:
     Returns:
         True where they do. [B, K, s, s]
     """
-    b, k, channels = colors.shape[:3]
-    if fast:
-        small = shrink_tensor(colors, LIGHT_DOWNSCALE).flatten(1, 2)
-    else:
-        small = F.avg_pool2d(colors.flatten(1, 2), LIGHT_DOWNSCALE, ceil_mode=True)
+    b, k = colors.shape[:2]
+    small = shrink(colors, LIGHT_DOWNSCALE, fast)
     known = expected.view(b, 1, -1).expand(b, k, -1)
-    shown = find_skin(small.view(b, k, channels, -1), known)
-    return shown.view(b, k, *small.shape[2:])
-
-
-def rate_shown(
-    colors: Tensor,  # [B, K, 3, S, S]
-    shown: Tensor,  # [B, K, S, S]
-    alpha: Tensor,  # [B, 1, S, S]
-    mouth_interior: Tensor,  # [B, 2, S, S]
-) -> Tensor:  # [B, K, S, S]
-    """Rate how well references show what belongs at the mask's edge: by the mesh and their colors.
-
-    A head that is turned in a reference shows hair, collar or background where the mesh expects the
-    jaw. What differs from most of the references does not count. One that does not show a place, by
-    the mesh, has no say: two that show the wall would outvote the skin of a third. The mesh's
-    triangles below a jaw are large: near one that a reference does not show, all have to look like
-    the skin inside of the mask, and those that do show it. Fewer than three are not compared. The
-    scene has no say: its continuation into the mask is no picture of a chin.
-
-    Args:
-        colors: references in the target's pose and light. [B, K, 3, S, S]
-        shown: how well each reference shows a place, by the mesh, 0 to 1. [B, K, S, S]
-        alpha: opacity of the paint in [0, 1]. [B, 1, S, S]
-        mouth_interior: see `RenderInputs`. [B, 2, S, S]
-
-    Returns:
-        How well each reference shows a place, 0 to 1: as the mesh has it everywhere but in a band
-        inside of the mask's edge. [B, K, S, S]
-    """
-    b, k, channels, height, width = colors.shape
-    if k < 3:
-        return shown
-    fast = fits_kernels(colors, AGREEMENT_DOWNSCALE)
-    if fast:
-        small = shrink_tensor(colors, AGREEMENT_DOWNSCALE)
-        votes = shrink_tensor(shown, AGREEMENT_DOWNSCALE)
-    else:
-        small = F.avg_pool2d(colors.flatten(1, 2), AGREEMENT_DOWNSCALE, ceil_mode=True)
-        small = small.view(b, k, channels, *small.shape[2:])
-        votes = F.avg_pool2d(shown, AGREEMENT_DOWNSCALE, ceil_mode=True)
-    cells = width / AGREEMENT_DOWNSCALE
-    widened = round(WIDENED_FRACTION * cells)
-    reach = round(EDGE_BAND_FRACTION * cells / 2)
-    soft = F.max_pool2d((alpha < 1).float(), AGREEMENT_DOWNSCALE, ceil_mode=True)
-    opening = F.max_pool2d(mouth_interior[:, :1], AGREEMENT_DOWNSCALE, ceil_mode=True)
-    # A shouting mouth may reach into the band, and mouths differ rightly.
-    band = dilate(soft, reach) * (1 - opening)
-    # Hue tells skin beside and below a mouth; above it are lips and nostrils. It is asked where the
-    # mesh has a doubt: skin differs with light, too.
-    below = F.max_pool2d(F.pad(soft, (reach, reach, 0, reach)), (reach + 1, 2 * reach + 1), 1)
-    doubt = (DOUBT_GAIN * (1 - votes.amin(1, keepdim=True))).clamp(max=1)
-    jaw = below * (1 - opening) * dilate(doubt, round(DOUBT_FRACTION * cells))
-    unlike = jaw * dilate(_rate_unlike_skin(small, votes * (1 - soft) * (1 - opening)), widened)
-    rescued = jaw * (1 - votes) * (1 - unlike)
-    # What the mesh does not show begins before it says so.
-    unlike = torch.maximum(unlike, jaw * dilate(1 - votes - rescued, round(DOUBT_FRACTION * cells)))
-    votes = votes + rescued
-    # Where none shows skin, as in a beard, none is wrong for that.
-    unlike = (unlike - _least_shown(unlike, votes)).clamp(min=0)
-    # Those that do not show a place repeat what the others show.
-    votes = votes * (1 - unlike)
-    counted = votes.clamp(min=MIN_SHOWN)[:, :, None]
-    mean = (counted * small).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
-    small = torch.lerp(mean, small, votes[:, :, None])
-    brightness = _take_median(small.mean(2))
-    hue_difference = _subtract_median(_measure_cell_hues(small)).amax(2) * brightness
-    disagreement = torch.maximum(
-        _rate_difference(_subtract_median(small).mean(2), AGREEING, DISAGREEING),
-        _rate_difference(hue_difference, HUE_AGREEING, HUE_DISAGREEING),
-    )
-    disagreement = band * torch.maximum(dilate(disagreement, widened), unlike)
-    # The best of those that show a place counts in full: it may not be replaced by the fill.
-    disagreement = (disagreement - _least_shown(disagreement, votes)).clamp(min=0)
-    agreement, added = _enlarge(
-        torch.cat([1 - disagreement, rescued], 1), (height, width), fast
-    ).split(k, 1)
-    return (shown + added).clamp(max=1) * agreement
-
-
-def _rate_unlike_skin(colors: Tensor, known: Tensor) -> Tensor:
-    """Rate how unlike skin references are: less red or much darker than most known places.
-
-    Lips are redder, and no background.
-
-    Args:
-        colors: references in the target's pose and light. [B, K, 3, s, s]
-        known: how well each shows the inside of the mask. [B, K, s, s]
-
-    Returns:
-        0 where they are as skin is, and where nothing is known, to 1. [B, K, s, s]
-    """
-
-    def take_typical(values: Tensor) -> Tensor:
-        typical = values.masked_fill(known < 0.5, torch.nan).flatten(1).nanmedian(-1).values
-        return typical[:, None, None, None]
-
-    redness, levels = _measure_cell_hues(colors)[:, :, 0], colors.mean(2)
-    difference = (take_typical(redness) - redness) * levels
-    darkness = 1 - levels / take_typical(levels)
-    return torch.maximum(
-        _rate_difference(difference, HUE_AGREEING, HUE_DISAGREEING),
-        _rate_difference(darkness, SHADED, DARK),
-    ).nan_to_num()
-
-
-def _measure_cell_hues(colors: Tensor) -> Tensor:
-    """Measure the hues of cells, see `measure_hues`. [B, K, 3, s, s] to [B, K, 2, s, s]"""
-    return measure_hues(colors.flatten(3)).unflatten(3, colors.shape[3:])
-
-
-def _least_shown(values: Tensor, votes: Tensor) -> Tensor:
-    """Take the least value of the references that show a place. [B, 1, s, s]"""
-    return (values + (1 - votes)).amin(1, keepdim=True)
-
-
-def _subtract_median(values: Tensor) -> Tensor:
-    """Absolute difference of each reference from the median of all. [B, K, C, s, s]"""
-    return (values - _take_median(values)).abs()
-
-
-def _take_median(values: Tensor) -> Tensor:
-    """Take the median of references, the lower one of two. [B, 1, ...]
-
-    Args:
-        values: any values of K references. [B, K, ...]
-    """
-    if values.shape[1] != 3:
-        return values.median(1, keepdim=True).values
-    # Ten times as fast as torch's search, which goes from reference to reference for each place.
-    first, second, third = values.split(1, 1)
-    low, high = torch.minimum(first, second), torch.maximum(first, second)
-    return torch.maximum(low, torch.minimum(high, third))
-
-
-def _rate_difference(difference: Tensor, agreeing: float, disagreeing: float) -> Tensor:
-    """Rate differences from 0, up to ``agreeing``, to 1, from ``disagreeing`` on."""
-    return ((difference - agreeing) / (disagreeing - agreeing)).clamp(0, 1)
+    return find_skin(small.flatten(3), known).view(b, k, *small.shape[3:])
 
 
 def _compute_blend_logits(inputs: RenderInputs, shown: Tensor) -> Tensor:
@@ -404,20 +212,10 @@ def push_pull_fill(
     """
     # Push: sums of known values and their weights, ever coarser.
     fast = fits_kernels(values, LIGHT_DOWNSCALE)
-    if fast:
-        total = shrink_tensor(values * known_mask, LIGHT_DOWNSCALE)
-        weight = shrink_tensor(known_mask, LIGHT_DOWNSCALE)
-    else:
-        total = F.avg_pool2d(values * known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
-        weight = F.avg_pool2d(known_mask, LIGHT_DOWNSCALE, ceil_mode=True)
-    return _enlarge(_fill_levels(total, weight), values.shape[-2:], fast)
-
-
-def _enlarge(values: Tensor, size: Sequence[int], fast: bool) -> Tensor:
-    """Enlarge images [N, C, s, s] to a size, bilinear; with compiled loops where they are fast."""
-    if fast:
-        return enlarge_tensor(values, size)
-    return F.interpolate(values, size=size, mode="bilinear", align_corners=False)
+    total, weight = (
+        shrink(each, LIGHT_DOWNSCALE, fast) for each in (values * known_mask, known_mask)
+    )
+    return enlarge(_fill_levels(total, weight), values.shape[-2:], fast)
 
 
 def _fill_levels(total: Tensor, weight: Tensor) -> Tensor:

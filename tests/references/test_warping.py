@@ -9,13 +9,9 @@ import torch
 from dubfew.data.samples import collate_samples, make_sample
 from dubfew.reconstruction.heads.head_model import load_head_model
 from dubfew.references.inputs import make_frame_inputs, select_motion_window
-from dubfew.references.warping import (
-    AGREEING,
-    dilate,
-    push_pull_fill,
-    rate_shown,
-    warp_references,
-)
+from dubfew.references.reference_agreement import AGREEING, rate_shown
+from dubfew.references.resampled_planes import dilate
+from dubfew.references.warping import push_pull_fill, warp_references
 from tests.data.people import toy_footage
 
 

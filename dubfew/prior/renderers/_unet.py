@@ -29,7 +29,8 @@ from dubfew.prior.renderers._unet_kernels import (
 )
 from dubfew.reconstruction.heads.landmark_indices import MOUTH_POINTS
 from dubfew.references.inputs import MOTION_WINDOW_FRAMES, RenderInputs
-from dubfew.references.warping import WarpedReferences, dilate
+from dubfew.references.resampled_planes import dilate
+from dubfew.references.warping import WarpedReferences
 from dubfew.utils.kernel_tensors import fits_kernels
 
 
