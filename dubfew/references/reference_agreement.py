@@ -11,7 +11,7 @@ from dubfew.references.skin_hue import measure_hues
 from dubfew.utils.kernel_tensors import fits_kernels
 
 # Width of the band inside the mask in which references are compared with each other, as a fraction
-# of the window: the mask's soft edge and as much again. Lips never reach into it.
+# of the window: the mask's soft edge and as much again. Above a mouth lips may reach into it.
 EDGE_BAND_FRACTION = 0.15
 # Factor by which colors are shrunk before: single pixels differ by noise and by small shifts, and
 # medians are slow.
